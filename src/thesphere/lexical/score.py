@@ -1,0 +1,172 @@
+"""The lexical score: words and character n-grams, each BM25, fused with the query's coverage.
+
+    S(d) = coverage * W(d) / max W + G(d) / max G
+
+W is BM25 over words (k1 1.2, b 0.75, idf = ln(1 + (N - df + 0.5) / (df + 0.5)), query counts linear), G the same over
+character 2- and 4-grams with idf^1.5, the maxima are over all live documents, and coverage is the idf mass of the
+query's words that occur at all over that of all its words: where spelling fails, the n-grams decide. Terms in more
+than half of the documents are left out of G once there are `CUT_FROM` documents: they cost most and tell least.
+
+Every statistic belongs to the whole generation and is an integer until the formula, and a document's sum runs over
+the terms in rising order: how the documents are spread over parts changes no bit of the result.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from thesphere.lexical.lists import Lists
+from thesphere.text import grams, words
+
+K1, B = 1.2, 0.75
+GRAM_POWER = 1.5
+CUT_FROM = 2000
+
+
+@dataclass(frozen=True)
+class Query:
+    """A text's terms with their counts; terms rise."""
+
+    word_terms: np.ndarray  # uint32
+    word_counts: np.ndarray  # int64
+    gram_terms: np.ndarray
+    gram_counts: np.ndarray
+
+
+def analyse(text: str) -> Query:
+    """The terms of a query."""
+    return Query(*np.unique(words(text)[0], return_counts=True), *np.unique(grams(text), return_counts=True))
+
+
+@dataclass(frozen=True)
+class LexicalPart:
+    """One part's lists and the lengths of its documents.
+
+    Attributes:
+        words, grams: the inverted lists.
+        word_lengths, gram_lengths: int32 [documents], terms with repeats.
+        live: bool [documents], or None if all are.
+    """
+
+    words: Lists
+    grams: Lists
+    word_lengths: np.ndarray
+    gram_lengths: np.ndarray
+    live: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Leg:
+    """One kind of term over all parts of a generation: its weights for a query, and how it scores."""
+
+    lists: Sequence[Lists]
+    norms: Sequence[np.ndarray]  # float64 [documents] each: k1 (1 - b + b length / mean length)
+    live: Sequence[np.ndarray | None]
+    documents: int
+    power: float
+    cut: bool
+
+    def idf(self, terms: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+        """(idf float64, live document count int64, positions in each part) of the terms."""
+        where = [lists.find(terms) for lists in self.lists]
+        counts = np.zeros(len(terms), np.int64)
+        for lists, at, live in zip(self.lists, where, self.live, strict=True):
+            counts += lists.document_counts(at, live)
+        return np.log1p((self.documents - counts + 0.5) / (counts + 0.5)), counts, where
+
+    def weights(self, idf: np.ndarray, document_counts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """What one full occurrence of each query term is worth, float64; 0 leaves the term out."""
+        weights = counts * idf**self.power * (K1 + 1)
+        weights[document_counts == 0] = 0.0
+        if self.cut and self.documents >= CUT_FROM:
+            weights[document_counts > self.documents // 2] = 0.0
+        return weights
+
+
+@dataclass(frozen=True)
+class LexicalScores:
+    """The lexical evidence of one query.
+
+    Attributes:
+        parts: float64 arrays, one per part: S of every document, -inf where it is not live.
+        coverage: idf mass of the query's words that occur, in [0, 1].
+        strength: best word score over the highest that any document could reach, in [0, 1].
+        bytes_read: bytes of the lists that were read.
+    """
+
+    parts: list[np.ndarray]
+    coverage: float
+    strength: float
+    bytes_read: int
+
+
+class Lexical:
+    """The inverted lists of one generation, ready to score queries."""
+
+    def __init__(self, parts: Sequence[LexicalPart]) -> None:
+        self.parts = list(parts)
+        self.live = [part.live for part in self.parts]
+        alive = [np.ones(len(p.word_lengths), bool) if p.live is None else p.live for p in self.parts]
+        self.documents = int(sum(mask.sum() for mask in alive))
+        self._alive = alive
+
+    def _leg(self, kind: str, power: float, cut: bool) -> Leg:
+        lengths = [np.asarray(getattr(part, f"{kind}_lengths"), np.int64) for part in self.parts]
+        total = sum(int(n[mask].sum()) for n, mask in zip(lengths, self._alive, strict=True))
+        mean = total / self.documents if total else 1.0
+        norms = [K1 * (1 - B + B * (n / mean)) for n in lengths]
+        lists = [getattr(part, f"{kind}s") for part in self.parts]
+        return Leg(lists, norms, self.live, self.documents, power, cut)
+
+    @cached_property
+    def words(self) -> Leg:
+        """The leg of words."""
+        return self._leg("word", 1.0, cut=False)
+
+    @cached_property
+    def grams(self) -> Leg:
+        """The leg of character n-grams."""
+        return self._leg("gram", GRAM_POWER, cut=True)
+
+    def score(self, query: Query) -> LexicalScores:
+        """Score every live document."""
+        word_idf, word_df, word_at = self.words.idf(query.word_terms)
+        gram_idf, gram_df, gram_at = self.grams.idf(query.gram_terms)
+        word_weights = self.words.weights(word_idf, word_df, query.word_counts)
+        gram_weights = self.grams.weights(gram_idf, gram_df, query.gram_counts)
+        mass = query.word_counts * word_idf
+        whole = float(mass.sum())
+        coverage = float(mass[word_df > 0].sum()) / whole if whole > 0 else 0.0
+        word_scores = [np.zeros(len(norm)) for norm in self.words.norms]
+        gram_scores = [np.zeros(len(norm)) for norm in self.grams.norms]
+        read = 0
+        for part in range(len(self.parts)):
+            for leg, at, weights, out in (
+                (self.words, word_at[part], word_weights, word_scores[part]),
+                (self.grams, gram_at[part], gram_weights, gram_scores[part]),
+            ):
+                leg.lists[part].score(at, weights, leg.norms[part], out)
+                read += leg.lists[part].bytes_of(at[weights > 0])
+        best_word, best_gram = self._best(word_scores), self._best(gram_scores)
+        out = []
+        for w, g, live in zip(word_scores, gram_scores, self.live, strict=True):
+            s = np.zeros(len(w))
+            if best_word > 0:
+                s += coverage * (w / best_word)
+            if best_gram > 0:
+                s += g / best_gram
+            if live is not None:
+                s[~live] = -np.inf
+            out.append(s)
+        ceiling = float(word_weights.sum())
+        return LexicalScores(out, coverage, best_word / ceiling if ceiling > 0 else 0.0, read)
+
+    def _best(self, scores: Sequence[np.ndarray]) -> float:
+        """The highest score of a live document."""
+        best = 0.0
+        for part, mask in zip(scores, self._alive, strict=True):
+            if mask.any():
+                best = max(best, float(part[mask].max()))
+        return best
