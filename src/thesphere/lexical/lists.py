@@ -16,7 +16,9 @@ MOST = 0xFFFF  # counts above are cut: BM25 has long levelled off there
 
 
 @njit(cache=True, nogil=True)
-def _accumulate(terms, document, slots, keys, last_document, last_posting, distinct, owner, holder, counts, used):
+def _accumulate(
+    terms, document, slots, keys, last_document, last_posting, distinct, owner, holder, counts, used
+):
     """Count the terms of one document into the postings. Capacities were made large enough before.
 
     Returns (distinct terms, postings used).
@@ -252,7 +254,9 @@ class ListsBuilder:
         rank = np.empty(self.distinct, np.int32)
         rank[order] = np.arange(self.distinct, dtype=np.int32)
         used = self.postings
-        offsets, data = _encode(rank, self._owner[:used], self._holder[:used], self._counts[:used], self.distinct)
+        offsets, data = _encode(
+            rank, self._owner[:used], self._holder[:used], self._counts[:used], self.distinct
+        )
         return {"keys": keys[order], "offsets": offsets, "data": data}
 
 
@@ -274,7 +278,11 @@ class Lists:
             raise FormatError(f"{name}: the array {missing} is missing from these inverted lists") from None
         if keys.dtype != np.uint32 or offsets.dtype != np.uint32 or data.dtype != np.uint8:
             raise FormatError(f"{name}: inverted lists need uint32 keys, uint32 offsets and uint8 data")
-        if len(offsets) != len(keys) + 1 or int(offsets[-1]) != len(data) or np.any(offsets[1:] < offsets[:-1]):
+        if (
+            len(offsets) != len(keys) + 1
+            or int(offsets[-1]) != len(data)
+            or np.any(offsets[1:] < offsets[:-1])
+        ):
             raise FormatError(f"{name}: the offsets of these inverted lists do not fit their data")
         return cls(keys, offsets, data, documents)
 
@@ -288,7 +296,9 @@ class Lists:
 
     def document_counts(self, where: np.ndarray, live: np.ndarray | None) -> np.ndarray:
         """How many live documents each list holds, int64 [n]. `live` is a bool mask, or None for all."""
-        counts = _document_counts(self.data, self.offsets, where, np.empty(0, np.bool_) if live is None else live)
+        counts = _document_counts(
+            self.data, self.offsets, where, np.empty(0, np.bool_) if live is None else live
+        )
         if (counts < 0).any():
             raise FormatError("an inverted list is damaged: run `thesphere verify` on the collection")
         return counts

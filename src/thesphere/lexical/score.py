@@ -93,13 +93,50 @@ class LexicalScores:
         parts: float64 arrays, one per part: S of every document, -inf where it is not live.
         coverage: idf mass of the query's words that occur, in [0, 1].
         strength: best word score over the highest that any document could reach, in [0, 1].
+        word_weights, gram_weights: what one full occurrence of each of the query's terms is worth; 0 is left out.
         bytes_read: bytes of the lists that were read.
     """
 
     parts: list[np.ndarray]
     coverage: float
     strength: float
+    word_weights: np.ndarray
+    gram_weights: np.ndarray
     bytes_read: int
+
+
+def fuse(w: np.ndarray, g: np.ndarray, best_word: float, best_gram: float, coverage: float) -> np.ndarray:
+    """coverage * w / best_word + g / best_gram; a leg without any evidence counts 0."""
+    s = np.zeros(len(w))
+    if best_word > 0:
+        s += coverage * (w / best_word)
+    if best_gram > 0:
+        s += g / best_gram
+    return s
+
+
+def score_texts(query: Query, scores: LexicalScores, texts: Sequence[str]) -> np.ndarray:
+    """The same score among a few texts only, float64 [n]: which of a document's passages holds the evidence.
+
+    Term weights are those of the whole generation; lengths and maxima are those of these texts.
+    """
+    legs = []
+    for terms, weights, analyser in (
+        (query.word_terms, scores.word_weights, lambda text: words(text)[0]),
+        (query.gram_terms, scores.gram_weights, grams),
+    ):
+        found = [analyser(text) for text in texts]
+        mean = sum(map(len, found)) / max(1, len(found)) or 1.0
+        leg = np.zeros(len(texts))
+        for index, each in enumerate(found):
+            if len(each) and len(terms):
+                where = np.minimum(np.searchsorted(terms, each), len(terms) - 1)
+                counts = np.bincount(where[terms[where] == each], minlength=len(terms))
+                norm = K1 * (1 - B + B * (len(each) / mean))
+                leg[index] = float((weights * counts / (counts + norm)).sum())
+        legs.append(leg)
+    w, g = legs
+    return fuse(w, g, float(w.max(initial=0.0)), float(g.max(initial=0.0)), scores.coverage)
 
 
 class Lexical:
@@ -152,16 +189,13 @@ class Lexical:
         best_word, best_gram = self._best(word_scores), self._best(gram_scores)
         out = []
         for w, g, live in zip(word_scores, gram_scores, self.live, strict=True):
-            s = np.zeros(len(w))
-            if best_word > 0:
-                s += coverage * (w / best_word)
-            if best_gram > 0:
-                s += g / best_gram
+            s = fuse(w, g, best_word, best_gram, coverage)
             if live is not None:
                 s[~live] = -np.inf
             out.append(s)
         ceiling = float(word_weights.sum())
-        return LexicalScores(out, coverage, best_word / ceiling if ceiling > 0 else 0.0, read)
+        strength = best_word / ceiling if ceiling > 0 else 0.0
+        return LexicalScores(out, coverage, strength, word_weights, gram_weights, read)
 
     def _best(self, scores: Sequence[np.ndarray]) -> float:
         """The highest score of a live document."""

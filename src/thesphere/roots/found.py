@@ -1,0 +1,28 @@
+"""An answer with its status, gap and cost."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from thesphere.types import Cost, Status
+
+
+@dataclass(frozen=True)
+class Found:
+    """The best rows for Q queries, best first; equal scores by smaller id.
+
+    Attributes:
+        ids: int64 [Q, k], -1 where there are fewer than k rows.
+        scores: float32 [Q, k], the float64 scores rounded (kept finite where they exceed float32), -inf beside
+            id -1.
+        status: Q times "exact" (proved equal to full enumeration) or "partial" (the budget ended first).
+        gap: float64 [Q]: how much better than the k-th score a row that was not looked at could be at most;
+            0 when exact, infinite while fewer than k rows were seen.
+        cost: of all Q queries together; `bytes_stored` is what Q full scans read.
+    """
+
+    ids: np.ndarray
+    scores: np.ndarray
+    status: list[Status]
+    gap: np.ndarray
+    cost: Cost = field(default_factory=Cost)

@@ -1,0 +1,273 @@
+"""Compiled passes: threshold and compact, bounds, and re-scoring. All release the interpreter's lock.
+
+Units. For a row x (scale s, residual r, length l, both in units of s) and a query q (weight v, and two numbers
+`spread` and `slip` in units of its scale), the integer product I of the codes gives
+
+    v * w * (I - err)  <=  score(q, x)  <=  v * w * (I + err),      err = spread * r + slip * l,
+
+where w is s for inner products and 1 / l for cosine (0 for a zero vector). `query_terms` makes spread and slip
+a little larger than Cauchy-Schwarz asks, which covers every rounding between here and the float64 score.
+"""
+
+import numpy as np
+from numba import njit
+
+from thesphere.scan.dots import dot_and_square, score
+
+TERMS = 3  # columns of the query terms: weight, spread, slip
+COARSE = 2.0**-20  # relative slack of the float32 pre-test (a few float32 roundings, each 2^-24)
+
+
+def query_terms(codes, norms: np.ndarray, cosine: bool) -> np.ndarray:
+    """float64 [Q, 3] weight, spread and slip of coded queries (`Codes`), norms float64 [Q].
+
+    |<q, x> - <q_hat, x_hat>| <= |q - q_hat| |x| + |q_hat| |x - x_hat|, plus
+    (D + 8) 2^-50 |q| |x| for summing in float64; cosine adds 2^-21 |q| |x|, because lengths are float32.
+    """
+    lengths = codes.lengths.astype(np.float64)
+    residuals = codes.residuals.astype(np.float64)
+    steps = codes.scales.astype(np.float64)
+    rounding = (codes.width + 8) * 2.0**-50 + (2.0**-21 if cosine else 0.0)
+    terms = np.empty((len(codes), TERMS))
+    terms[:, 0] = np.divide(steps, norms, out=np.ones_like(steps), where=norms > 0) if cosine else steps
+    terms[:, 1] = (lengths + residuals) * (1 + COARSE)
+    terms[:, 2] = residuals * (1 + COARSE) + (lengths + residuals) * rounding
+    return terms
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _push(heap, value):
+    """Replace the least of a min-heap by a larger value."""
+    size = len(heap)
+    i = 0
+    while True:
+        child = 2 * i + 1
+        if child >= size:
+            break
+        if child + 1 < size and heap[child + 1] < heap[child]:
+            child += 1
+        if heap[child] >= value:
+            break
+        heap[i] = heap[child]
+        i = child
+    heap[i] = value
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _keep(positions, uppers, count, threshold):
+    """Drop the candidates whose upper bound is below the threshold, in place; returns how many stay."""
+    kept = 0
+    for c in range(count):
+        if uppers[c] >= threshold:
+            positions[kept] = positions[c]
+            uppers[kept] = uppers[c]
+            kept += 1
+    return kept
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _offer(q, position, lower, upper, heaps, positions, uppers, counts):
+    """Take a row into query q's candidates; returns whether its list needs settling."""
+    positions[q, counts[q]] = position
+    uppers[q, counts[q]] = upper
+    counts[q] += 1
+    if lower > heaps[q, 0]:
+        _push(heaps[q], lower)
+    if counts[q] == positions.shape[1]:
+        counts[q] = _keep(positions[q], uppers[q], counts[q], heaps[q, 0])
+        return 2 * counts[q] > positions.shape[1]
+    return False
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _bar(threshold):
+    """float32 slightly below a threshold in units of the tile's largest weight.
+
+    Clamped to +-1e30 (a tile's own values stay far below); 2^-60 covers rows whose relative weight underflowed.
+    """
+    value = min(max(threshold, -1e30), 1e30)
+    return np.float32(value - abs(value) * 2.0**-22 - 2.0**-60)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _some(dots, r, errors, share, bars):
+    """Whether any query might want the row. Without a branch, so that it becomes vector instructions."""
+    hit = np.int32(0)
+    for q in range(dots.shape[1]):
+        hit |= np.int32((np.float32(dots[r, q]) + errors[q]) * share >= bars[q])
+    return np.int32(hit) != 0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _mark(dots, r, errors, share, bars, mask):
+    """The queries that might: fills mask, uint8 [Q]."""
+    for q in range(dots.shape[1]):
+        mask[q] = (np.float32(dots[r, q]) + errors[q]) * share >= bars[q]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def tile_pass(dots, start, base, rows, tile, live, terms, heaps, positions, uppers, counts):
+    """Compact one tile of int8 products into the queries' candidate lists.
+
+    Args:
+        dots: int32 [R, Q] products of the tile's codes with the queries' codes.
+        start: first row of the tile to look at.
+        base: position (over all parts) of the tile's row 0.
+        rows: (relative float32 [R], weights float64 [R], residuals float32 [R], lengths float32 [R]).
+        tile: (largest weight, largest residual, largest length) of the tile.
+        live: bool [R], or empty when every row counts.
+        terms: float64 [Q, 3], see `query_terms`.
+        heaps: float64 [Q, k], min-heaps of the k best lower bounds so far.
+        positions, uppers, counts: int64 [Q, C], float64 [Q, C], int64 [Q], the candidates.
+
+    Returns R when the tile is done, or ~(row to go on from) when a list is too full and must be settled first.
+    """
+    relative, weights, residuals, lengths = rows
+    top, far, long = tile
+    count, width = dots.shape
+    errors = np.empty(width, dtype=np.float32)
+    bars = np.empty(width, dtype=np.float32)
+    for q in range(width):
+        error = terms[q, 1] * far + terms[q, 2] * long
+        # |I| <= |q_hat| (|x| + |x - x_hat|) / scales, and the pre-test rounds about that much
+        errors[q] = np.float32(error + COARSE * (error + terms[q, 1] * (long + far)))
+        bars[q] = _bar(heaps[q, 0] / terms[q, 0] / top)
+    words = np.zeros(-(-width // 8), dtype=np.uint64)
+    mask = words.view(np.uint8)
+    for r in range(start, count):
+        if len(live) and not live[r]:
+            continue
+        share = relative[r]
+        if not _some(dots, r, errors, share, bars):
+            continue
+        _mark(dots, r, errors, share, bars, mask)
+        full = False
+        for w in range(len(words)):  # eight queries at a look: nearly all have nothing here
+            if words[w] == 0:
+                continue
+            for q in range(8 * w, min(8 * w + 8, width)):
+                if mask[q] == 0:
+                    continue
+                factor = terms[q, 0] * weights[r]
+                error = terms[q, 1] * residuals[r] + terms[q, 2] * lengths[r]
+                upper = factor * (dots[r, q] + error)
+                if upper >= heaps[q, 0]:
+                    lower = factor * (dots[r, q] - error)
+                    if _offer(q, base + r, lower, upper, heaps, positions, uppers, counts):
+                        full = True
+                    bars[q] = _bar(heaps[q, 0] / terms[q, 0] / top)
+        if full:
+            return ~(r + 1)
+    return count
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _product(codes, row, query):
+    """Exact int8 product of one coded row with one coded query."""
+    total = np.int32(0)
+    for j in range(codes.shape[1]):
+        total += np.int32(codes[row, j]) * np.int32(query[j])
+    return np.int32(total)  # numba's own sum is 64 bits wide and four times slower
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def row_pass(codes, start, base, rows, live, query, terms, heaps, positions, uppers, counts):
+    """`tile_pass` for a single query, products included: codes int8 [R, W], query int8 [W], the rest as there."""
+    weights, residuals, lengths = rows
+    count = len(codes)
+    weight, spread, slip = terms[0]
+    for r in range(start, count):
+        if len(live) and not live[r]:
+            continue
+        product = _product(codes, r, query)
+        error = spread * residuals[r] + slip * lengths[r]
+        factor = weight * weights[r]
+        upper = factor * (product + error)
+        if upper >= heaps[0, 0]:
+            lower = factor * (product - error)
+            if _offer(0, base + r, lower, upper, heaps, positions, uppers, counts):
+                return ~(r + 1)
+    return count
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def bound_pass(codes, rows, query, terms, lower, upper):
+    """Bounds of every row for one query: fills lower and upper, float64 [R]."""
+    weights, residuals, lengths = rows
+    weight, spread, slip = terms
+    for r in range(len(codes)):
+        product = _product(codes, r, query)
+        error = spread * residuals[r] + slip * lengths[r]
+        factor = weight * weights[r]
+        lower[r] = factor * (product - error)
+        upper[r] = factor * (product + error)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def trim(heaps, positions, uppers, counts):
+    """Drop every candidate whose upper bound is below its query's k-th lower bound; returns how many stay."""
+    total = 0
+    for q in range(len(counts)):
+        counts[q] = _keep(positions[q], uppers[q], counts[q], heaps[q, 0])
+        total += counts[q]
+    return total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def rescore(values, scales, lossless, queries, norms, cosine, base, offset, positions, counts, ids, scores):
+    """Float64 scores of the candidates that lie in one part (positions base .. base + N).
+
+    values: float32 [N, D] vectors, or int8 [N, W] codes when lossless (then times their scale); queries float64
+    [Q, D], norms float64 [Q]. Fills ids and scores [Q, C] beside positions.
+    """
+    width = queries.shape[1]
+    for q in range(len(counts)):
+        for c in range(counts[q]):
+            row = positions[q, c] - base
+            if 0 <= row < len(values):
+                step = np.float64(scales[row]) if lossless else 1.0
+                ids[q, c] = offset + row
+                scores[q, c] = score(values, row, step, queries[q], width, norms[q], cosine)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def score_rows(values, scales, lossless, query, norm, cosine, rows, scores):
+    """Float64 scores of chosen rows of one part for one query float64 [D]: fills scores, float64 [M]."""
+    for m in range(len(rows)):
+        row = rows[m]
+        step = np.float64(scales[row]) if lossless else 1.0
+        scores[m] = score(values, row, step, query, len(query), norm, cosine)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def norms_of(queries, norms):
+    """Norms of queries float64 [Q, D], summed in the order of `score`: fills norms, float64 [Q]."""
+    for q in range(len(queries)):
+        norms[q] = np.sqrt(dot_and_square(queries, q, 1.0, queries[q], queries.shape[1])[1])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def best(positions, counts, ids, scores):
+    """Sort each query's candidates by (score descending, id ascending), the order of answers, in place.
+
+    Shell's sort: no memory, quick on the usual short lists and bearable on long ones.
+    """
+    for q in range(len(counts)):
+        gap = 1
+        while 3 * gap + 1 < counts[q]:
+            gap = 3 * gap + 1
+        while gap > 0:
+            for c in range(gap, counts[q]):
+                score, name, position = scores[q, c], ids[q, c], positions[q, c]
+                i = c
+                while i >= gap and (
+                    scores[q, i - gap] < score or (scores[q, i - gap] == score and ids[q, i - gap] > name)
+                ):
+                    scores[q, i] = scores[q, i - gap]
+                    ids[q, i] = ids[q, i - gap]
+                    positions[q, i] = positions[q, i - gap]
+                    i -= gap
+                scores[q, i] = score
+                ids[q, i] = name
+                positions[q, i] = position
+            gap //= 3

@@ -1,0 +1,225 @@
+"""Rows as int8 codes with everything a rigorous bound needs: scale, residual and length.
+
+A row x is kept as x_hat = scale * code. Residual |x - x_hat| and length |x| are stored *in units of the row's
+scale* and rounded up, so that rows of 1e18 and of 1e-18 keep full precision and nothing overflows. From them
+follows, for a query q coded the same way, with e = |q - q_hat| (Cauchy-Schwarz, twice):
+
+    |<q, x> - <q_hat, x_hat>|  <=  e * |x|  +  |q_hat| * |x - x_hat|
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numba import njit
+
+from thesphere.errors import FormatError, InputError
+
+Storage = Literal["float32", "int8"]
+
+LANE = 64  # bytes: coded rows are padded to a multiple of a cache line
+SMALLEST = 2.0**-126  # the smallest normal float32; smaller scales would lose their own precision
+FIELDS = {"codes": np.int8, "scales": np.float32, "residuals": np.float16, "lengths": np.float32}
+
+
+@dataclass(frozen=True)
+class Codes:
+    """N coded rows. Built by `encode`, or by `from_arrays` from what `arrays` gave.
+
+    Attributes:
+        codes: int8 [N, W], W = the width padded with zeros to a multiple of 64.
+        scales: float32 [N], positive; x_hat = scale * code.
+        residuals: float16 [N], |x - x_hat| / scale, rounded up; 0 where the code *is* the vector.
+        lengths: float32 [N], |x| / scale, rounded up.
+        width: D, the number of columns that mean something.
+    """
+
+    codes: np.ndarray
+    scales: np.ndarray
+    residuals: np.ndarray
+    lengths: np.ndarray
+    width: int
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @cached_property
+    def norms(self) -> np.ndarray:
+        """float64 [N]: |x|, at most a float32 rounding too large, never too small."""
+        return self.lengths.astype(np.float64) * self.scales
+
+    @cached_property
+    def lossless(self) -> bool:
+        """Whether the codes are the vectors themselves (storage "int8")."""
+        return not self.residuals.view(np.uint16).any()
+
+    def cut(self, start: int, end: int) -> "Codes":
+        """Rows start .. end - 1, as views."""
+        return Codes(*(getattr(self, name)[start:end] for name in FIELDS), width=self.width)
+
+    def derived(self, metric: str, tile: int) -> tuple[tuple[np.ndarray, ...], list[tuple[float, ...]]]:
+        """Per row (relative weight float32, weight float64, residual float32, length float32); per tile of `tile`
+        rows (largest weight, residual, length). The weight is the scale ("ip") or 1 / length ("cosine", 0 for a
+        zero vector); relative means to the largest of its tile. Computed once per metric.
+        """
+        known = self.__dict__.setdefault("_derived", {})
+        if (metric, tile) not in known:
+            known[metric, tile] = self._derive(metric, tile)
+        return known[metric, tile]
+
+    def _derive(self, metric: str, tile: int) -> tuple[tuple[np.ndarray, ...], list[tuple[float, ...]]]:
+        if metric == "ip":
+            weights = self.scales.astype(np.float64)
+        else:
+            lengths = self.lengths.astype(np.float64)
+            weights = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+        residuals = self.residuals.astype(np.float32)
+        relative = np.empty(len(self), dtype=np.float32)
+        tiles = []
+        for first in range(0, len(self), tile):
+            cut = slice(first, first + tile)
+            top = float(weights[cut].max()) or 1.0
+            relative[cut] = weights[cut] / top
+            tiles.append((top, float(residuals[cut].max()), float(self.lengths[cut].max())))
+        rows = (relative, weights, residuals, self.lengths)
+        return tuple(frozen(column) for column in rows), tiles
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes that a scan reads of one row."""
+        return self.codes.shape[1] + 10
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays to store, by name; `width` travels as an int64 array of one element."""
+        named = {name: getattr(self, name) for name in FIELDS}
+        return {**named, "width": np.array([self.width], dtype=np.int64)}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "Codes":
+        """Codes over stored (also memory-mapped, read-only) arrays, which are checked and not copied.
+
+        Raises FormatError when an array is missing or has another type, shape or range than `arrays` gives.
+        """
+        kept = {}
+        for name, dtype in {**FIELDS, "width": np.int64}.items():
+            if name not in arrays:
+                raise FormatError(f"coded rows lack the array '{name}'; write them again with encode")
+            kept[name] = np.asarray(arrays[name])
+            rank = 2 if name == "codes" else 1
+            if kept[name].dtype != dtype or kept[name].ndim != rank or not kept[name].flags.c_contiguous:
+                raise FormatError(
+                    f"coded rows: '{name}' is {kept[name].dtype} of {kept[name].ndim} dimensions, "
+                    f"expected {np.dtype(dtype)} of {rank}"
+                )
+        rows, padded = kept["codes"].shape
+        for name in ("scales", "residuals", "lengths"):
+            if len(kept[name]) != rows:
+                raise FormatError(f"coded rows: '{name}' has {len(kept[name])} rows, 'codes' has {rows}")
+            if not np.isfinite(kept[name]).all() or (kept[name] < 0).any():
+                raise FormatError(f"coded rows: '{name}' holds a value that is negative or not finite")
+        if (kept["scales"] < SMALLEST).any():
+            raise FormatError("coded rows: 'scales' holds a value that is not a positive normal float32")
+        width = int(kept["width"][0]) if len(kept["width"]) == 1 else -1
+        if width < 1 or padded != _padded(width):
+            raise FormatError(f"coded rows: width {width} does not fit codes of {padded} bytes")
+        return cls(**{name: kept[name] for name in FIELDS}, width=width)
+
+
+def _padded(width: int) -> int:
+    return -(-width // LANE) * LANE
+
+
+def as_rows(values, what: str = "vectors", width: int | None = None) -> np.ndarray:
+    """`values` as C-contiguous float32 [N, D], copied only if needed; one dimension is one row.
+
+    Raises InputError when it is no array of numbers or not `width` wide, telling both widths. NaN is left to
+    `encode`, which finds it while it reads the rows anyway.
+    """
+    try:
+        array = np.asarray(values)
+        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite and is refused by number
+            array = np.ascontiguousarray(array, dtype=np.float32) if array.dtype.kind in "fiub" else None
+    except (TypeError, ValueError):
+        array = None
+    if array is None:
+        raise InputError(f"{what}: expected an array of numbers [N, D], got {type(values).__name__}")
+    given = np.ndim(values)
+    if given == 1 and (width is not None or array.size):
+        array = array.reshape(1, -1)
+    if given not in (1, 2) or array.ndim != 2 or array.shape[1] < 1:
+        raise InputError(f"{what}: expected the shape [N, D] with D at least 1, got {list(np.shape(values))}")
+    if width is not None and array.shape[1] != width:
+        raise InputError(f"{what} are {array.shape[1]} wide, the index is {width} wide; use the same encoder")
+    return array
+
+
+def encode(vectors, *, storage: Storage = "float32", what: str = "vectors") -> Codes:
+    """Code float32 [N, D] rows as int8.
+
+    Args:
+        vectors: array of numbers [N, D], any magnitudes that float32 holds.
+        storage: "float32" when the vectors are kept beside the codes for re-scoring; "int8" when the code times
+            its scale is from now on *the* vector (its residual is then 0 and its length that of the code).
+        what: how an error names the rows.
+
+    Raises InputError for rows with NaN or infinity, by number, and for arrays that are not [N, D].
+    """
+    if storage not in ("float32", "int8"):
+        raise InputError(f"storage is {storage!r}, expected 'float32' or 'int8'")
+    rows = frozen(as_rows(vectors, what))
+    count, width = rows.shape
+    codes = np.zeros((count, _padded(width)), dtype=np.int8)
+    scales = np.empty(count, dtype=np.float32)
+    residuals = np.empty(count, dtype=np.float64)
+    lengths = np.empty(count, dtype=np.float64)
+    bad = _encode(rows, codes, scales, residuals, lengths, storage == "int8")
+    if bad >= 0:
+        raise InputError(f"{what}: row {bad} holds NaN or infinity; leave it out or repair it")
+    half = residuals.astype(np.float16)
+    half = np.where(half < residuals, np.nextafter(half, np.float16(np.inf)), half)
+    single = lengths.astype(np.float32)
+    single = np.where(single < lengths, np.nextafter(single, np.float32(np.inf)), single)
+    return Codes(codes, scales, half, single, width)
+
+
+def frozen(array: np.ndarray) -> np.ndarray:
+    """A read-only base-class view: numba then compiles each kernel once, memory-mapped or not."""
+    view = np.asarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
+@njit(cache=True, nogil=True)
+def _encode(rows, codes, scales, residuals, lengths, lossless):
+    """Fill the outputs row by row; returns the first row that is not finite, or -1."""
+    count, width = rows.shape
+    for i in range(count):
+        top = 0.0
+        for j in range(width):
+            size = abs(np.float64(rows[i, j]))
+            if not size <= 3.5e38:
+                return i
+            if size > top:
+                top = size
+        # a little more than top / 127, so that the rounded scale never makes a code leave [-127, 127]
+        scale = np.float32(max(top / 127.0 * (1.0 + 2.0**-23), 2.0**-126))
+        step = np.float64(scale)
+        inverse = 1.0 / step
+        missed = 0.0
+        square = 0.0
+        for j in range(width):
+            value = np.float64(rows[i, j])
+            code = np.rint(value * inverse)
+            codes[i, j] = np.int8(code)
+            if lossless:
+                value = code * step
+            miss = (value - code * step) * inverse
+            missed += miss * miss
+            value *= inverse
+            square += value * value
+        # the float64 sums above may be low by about width * 2^-53
+        scales[i] = scale
+        residuals[i] = np.sqrt(missed) * (1.0 + 1e-9)
+        lengths[i] = np.sqrt(square) * (1.0 + 1e-9)
+    return -1

@@ -1,0 +1,128 @@
+"""Documents on their way into committed parts."""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from thesphere.encoders import Encoder, fit_lsa
+from thesphere.encoders.lsa import WIDTH
+from thesphere.sphere.part import PartBuilder, Record
+from thesphere.sphere.settings import Settings
+from thesphere.sphere.windows import Window
+from thesphere.store import Document, NewPart, PathEntry, Writer, write_tensors
+
+PART_BYTES = 48 << 20
+PART_POSTINGS = 24_000_000
+PART_DOCUMENTS = 25_000
+SECONDS = 60.0
+
+
+class Batch:
+    """Documents on their way into parts; `commit` makes them visible."""
+
+    def __init__(self, writer: Writer, settings: Settings, encoder: Encoder | None) -> None:
+        """`encoder` None: the collection's is to be fitted on the first passages (`lsa`), or it has none."""
+        self.writer, self.settings, self.encoder = writer, settings, encoder
+        self.builder: PartBuilder | None = None
+        self.parts: list[tuple[PartBuilder, list[Document]]] = []  # written, not yet committed
+        self.documents: list[Document] = []  # of the part that is being built
+        self.keys: set[bytes] = set()
+        self.paths: list[PathEntry] = []
+        self.rows: list[np.ndarray] = []  # embeddings that are copied instead of made anew
+        self.begun = time.monotonic()
+
+    def add(
+        self,
+        key: bytes,
+        record: Record,
+        cuts: Iterable[Window],
+        rows: Iterator[np.ndarray] | None = None,
+    ) -> None:
+        """Take a document; one that is larger than a part goes into several.
+
+        Args:
+            key: its `content_key`.
+            record: what is known of it.
+            cuts: its windows in order.
+            rows: the pre-norm rows of each window's points, where they are known already.
+        """
+        self.keys.add(key)
+        if self._full():
+            self.close_part()
+        fresh = True
+        for window in cuts:
+            if self.builder is not None and not fresh and self._full():
+                self.close_part()
+                fresh = True
+            if self.builder is None:
+                folder = self.writer.new_part()
+                self.builder = PartBuilder(folder, unit=self.settings.points, copy=self.settings.copy)
+                fresh = True
+            if fresh:
+                ordinal = self.builder.begin(record, window.start)
+                self.documents.append(
+                    Document(ordinal, key, record.size, record.modality, record.encoding, record.title)
+                )
+                fresh = False
+            self.builder.add(window)
+            if rows is not None:
+                self.rows.append(next(rows))
+
+    def _full(self) -> bool:
+        builder = self.builder
+        return builder is not None and (
+            builder.raw_bytes >= PART_BYTES
+            or builder.postings >= PART_POSTINGS
+            or len(builder.documents) >= PART_DOCUMENTS
+        )
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to commit."""
+        return self._full() or bool(self.parts) or time.monotonic() - self.begun > SECONDS
+
+    def close_part(self) -> None:
+        """Embed the points of the part in hand and write its files."""
+        builder, self.builder = self.builder, None
+        if builder is None:
+            return
+        if self.rows:
+            embeddings, self.rows = np.concatenate(self.rows), []
+        else:
+            embeddings = self._encode(builder.texts)
+        builder.finish(embeddings, self.encoder.storage if self.encoder is not None else "int8")
+        self.parts.append((builder, self.documents))
+        self.documents = []
+
+    def _encode(self, texts: list[bytes]) -> np.ndarray | None:
+        """Pre-norm rows of the texts; fits `lsa` on the first texts that are not blank."""
+        if self.settings.encoder == "none":
+            return None
+        if self.encoder is None:
+            if not any(text.strip() for text in texts):
+                return np.zeros((len(texts), WIDTH), np.float32)
+            self.encoder = fit_lsa(texts)
+        return self.encoder.encode(texts)
+
+    def commit(self, *, drop: Iterable[int] = ()) -> None:
+        """Make everything so far visible, in one transaction that also drops the parts numbered `drop`."""
+        self.close_part()
+        new = [NewPart(builder.folder, documents) for builder, documents in self.parts]
+        settings = {}
+        if self.encoder is not None and self.settings.encoder_part == "" and self.encoder.state():
+            folder = self.writer.new_part()
+            write_tensors(folder / "encoder.safetensors", self.encoder.state())
+            new.insert(0, NewPart(folder))
+            self.settings = replace(self.settings, encoder_part=folder.name)
+            settings = self.settings.as_dict()
+        if new or self.paths:
+            self.writer.commit(new, paths=self.paths, drop=drop, settings=settings)
+        self.parts, self.paths, self.keys = [], [], set()
+        self.begun = time.monotonic()
+
+    def discard(self) -> None:
+        """Forget what is not committed; its files are swept by the writer."""
+        self.builder, self.parts, self.documents = None, [], []
+        self.rows, self.paths, self.keys = [], [], set()

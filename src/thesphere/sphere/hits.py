@@ -1,0 +1,158 @@
+"""What a search gives back: spans, a status, a gap, a cost, and an account of how it came about."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from thesphere.readers import analysis_text
+from thesphere.scan import Metric
+from thesphere.text import grams, words
+from thesphere.types import Cost, Status
+
+_TOKEN = re.compile(r"\w+")
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One answer: a span of a source.
+
+    Attributes:
+        source: the source's name; its first one if the same content lies at several paths.
+        start, end: byte offsets in the source's original bytes.
+        score: the formula of docs/decisions.md, or the vector score.
+        data: the bytes themselves.
+        line: number of the line in which the span begins, from 1.
+        prominence: L2 norm of the point's embedding before normalisation (NaN where there are no vectors).
+        entropy: mean next-byte entropy of the span, nats.
+        paths: every name under which this content was ingested.
+        modality, encoding: as the reader found them.
+        stale: True if the bytes are not kept in the collection and the file has changed since.
+        point: number of the point in `Sphere.points()`.
+    """
+
+    source: str
+    start: int
+    end: int
+    score: float
+    data: bytes = field(repr=False)
+    line: int
+    prominence: float
+    entropy: float
+    paths: tuple[str, ...] = field(repr=False)
+    modality: str = field(repr=False)
+    encoding: str = field(repr=False)
+    stale: bool = False
+    point: int = field(default=-1, repr=False)
+    marker: Callable[[str], list[tuple[int, int]]] | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def text(self) -> str:
+        """The bytes as text."""
+        return analysis_text(self.data, self.encoding)
+
+    @cached_property
+    def marks(self) -> list[tuple[int, int]]:
+        """Spans of `text`, in characters, that match the query."""
+        return self.marker(self.text) if self.marker else []
+
+    def as_dict(self) -> dict:
+        """What `--json` prints."""
+        return {
+            "source": self.source, "start": self.start, "end": self.end, "line": self.line, "score": self.score,
+            "prominence": None if np.isnan(self.prominence) else self.prominence,
+            "entropy": None if np.isnan(self.entropy) else self.entropy,
+            "paths": list(self.paths), "modality": self.modality, "stale": self.stale, "text": self.text,
+            "marks": [list(mark) for mark in self.marks],
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked: all that is needed to ask it again.
+
+    Attributes:
+        k: how many answers.
+        text, vector, contains: one of them is not None.
+        metric: of `vector`.
+        weight: of vectors beside the text's lexical score; 0 if they took no part.
+    """
+
+    k: int
+    text: str | None = None
+    vector: np.ndarray | None = None
+    contains: bytes | None = None
+    metric: Metric = "cosine"
+    weight: float = 0.0
+
+    def __str__(self) -> str:
+        if self.vector is not None:
+            return f"a vector of {self.vector.size}, {self.metric}"
+        return self.text if self.text is not None else repr(self.contains)
+
+
+@dataclass(frozen=True)
+class Hits(Sequence):
+    """The answer to one query, best first.
+
+    Attributes:
+        status: "exact" (proved to be the first k by the formula), "probable" or "partial".
+        gap: how much better than the last hit anything unscored could be; 0 if exact.
+        cost: what it took.
+        request: what was asked.
+        generation: of the collection that answered.
+        account: how the answer came about, printed by `explain`.
+    """
+
+    hits: tuple[Hit, ...]
+    status: Status
+    gap: float
+    cost: Cost
+    request: Request
+    generation: int
+    account: dict[str, object] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    def __getitem__(self, index):
+        return self.hits[index]
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits)
+
+    def explain(self) -> str:
+        """How the answer came about, a line each."""
+        lines = [f"status: {self.status}, gap {self.gap:g}"]
+        lines += [f"{name}: {value}" for name, value in self.account.items()]
+        return "\n".join(lines)
+
+    def as_dict(self) -> dict:
+        """What `--json` prints."""
+        return {
+            "query": str(self.request), "status": self.status, "gap": self.gap, "cost": asdict(self.cost),
+            "account": self.account, "hits": [hit.as_dict() for hit in self.hits],
+        }  # fmt: skip
+
+
+def word_marker(word_terms: np.ndarray, gram_terms: np.ndarray) -> Callable[[str], list[tuple[int, int]]]:
+    """A function that finds the words of a text that match a query: by their terms, or half of their 4-grams.
+
+    Args:
+        word_terms, gram_terms: the query's terms, sorted.
+    """
+
+    def marks(text: str) -> list[tuple[int, int]]:
+        found = []
+        for match in _TOKEN.finditer(text):
+            token = match.group()
+            alike = np.isin(words(token)[0], word_terms).any()
+            if not alike and len(token) >= 5:
+                alike = np.isin(grams(token), gram_terms).mean() >= 0.6
+            if alike:
+                found.append(match.span())
+        return found
+
+    return marks

@@ -1,0 +1,309 @@
+"""Exact answers over one generation.
+
+The ranked unit of a text query is the window (a whole source, or about 8 KiB of a longer one):
+
+    score(window) = S(window) + c(query) * max over its points x of cos(query, x)
+
+with S the lexical score (thesphere.lexical.score) and c a weight that depends on the query and its lexical statistics
+alone, 0 unless vectors take part. The hit is the window's best passage. Order: score descending, then source name,
+then start; windows without any evidence are no hits. Every score is float64 and none depends on how the sources are
+spread over parts.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from thesphere.encoders import Encoder
+from thesphere.lexical.score import LexicalScores, Query, analyse, score_texts
+from thesphere.readers import analysis_text
+from thesphere.scan import Metric, all_bounds, all_exact, search
+from thesphere.sphere.hits import Hit, Hits, Request, word_marker
+from thesphere.sphere.part import PartReader
+from thesphere.sphere.view import View
+from thesphere.types import Cost
+
+
+def vector_weight(scores: LexicalScores) -> float:
+    """How much a unit of cosine counts beside the lexical score, from the query's lexical statistics alone.
+
+    Where the best document matches little of the query's words, vectors know more; where words are missing from the
+    vocabulary altogether, they know as little as the words do. Chosen on SciFact's training queries
+    (docs/decisions.md).
+    """
+    return 2.0 * (1.0 - scores.strength)
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """The first windows, best first, and what finding them took."""
+
+    windows: np.ndarray  # int64, numbered through all parts
+    scores: np.ndarray  # float64
+    points_scanned: int = 0
+    rescored: int = 0
+    bytes_scanned: int = 0
+
+
+def search_text(
+    view: View,
+    text: str,
+    k: int,
+    *,
+    encoder: Encoder | None = None,
+    weight: float | None = None,
+) -> Hits:
+    """The first k windows for a text. `encoder` makes vectors take part, with `weight` instead of their own."""
+    begun = time.perf_counter()
+    query = analyse(text)
+    scores = view.lexical.score(query)
+    vector, c = None, 0.0
+    if encoder is not None and view.vectors is not None:
+        c = vector_weight(scores) if weight is None else weight
+        if c > 0:
+            vector = encoder.encode([text.encode("utf-8", "surrogateescape")])[0]
+    ranked = (
+        _rank(view, scores.parts, k) if vector is None else _rank_joined(view, scores.parts, vector, c, k)
+    )
+    hits = [
+        _passage(view, int(window), float(score), query, scores, vector, c)
+        for window, score in zip(ranked.windows, ranked.scores, strict=True)
+    ]
+    read = scores.bytes_read + ranked.bytes_scanned + sum(len(hit.data) for hit in hits)
+    account = {
+        "evidence": "words and character n-grams" + (f", vectors of {encoder.id}" if vector is not None and encoder else ""),
+        "words found": f"{scores.coverage:.0%} of the query's weight (the n-grams decide the rest)",
+        "best match": f"{scores.strength:.0%} of what a perfect document would reach",
+        "weight of vectors": round(c, 4),
+        "windows scored": view.lexical.documents,
+        "points bounded, then scored in float64": f"{ranked.points_scanned}, {ranked.rescored}",
+        "bytes read": f"{read} of {stored_bytes(view)}",
+    }  # fmt: skip
+    cost = Cost(read, stored_bytes(view), ranked.points_scanned, ranked.rescored, _since(begun))
+    return Hits(tuple(hits), "exact", 0.0, cost, Request(k, text=text, weight=c), view.generation, account)
+
+
+def search_vector(view: View, vector: np.ndarray, k: int, *, metric: Metric) -> Hits:
+    """The first k points by inner product or cosine with a vector float32 [D]."""
+    begun = time.perf_counter()
+    parts = view.vectors or []
+    result = search(parts, vector.reshape(1, -1), k, metric=metric) if parts else None
+    hits = []
+    if result is not None:
+        for point, score in zip(result.ids[0], result.scores[0], strict=True):
+            if point >= 0:
+                part, local = view.locate_point(int(point))
+                start, end = (int(side[local]) for side in part.point_spans)
+                window = int(part.point_window[local])
+                hits.append(_hit(view, part, window, start, end, float(score), point=int(point)))
+    hits.sort(key=lambda hit: (-hit.score, hit.source, hit.start))
+    scanned = int(view.point_offsets[-1])
+    size = sum(part.codes.row_bytes * len(part.codes) for part in parts)
+    cost = Cost(size, stored_bytes(view), scanned, result.rescored if result else 0, _since(begun))
+    account = {
+        "evidence": f"vectors, {metric}",
+        "points bounded, then scored in float64": f"{scanned}, {cost.rescored}",
+    }
+    request = Request(k, vector=vector, metric=metric)
+    return Hits(tuple(hits), "exact", 0.0, cost, request, view.generation, account)
+
+
+def search_bytes(view: View, pattern: bytes, k: int) -> Hits:
+    """The first k occurrences of a byte string, by source name and offset."""
+    begun = time.perf_counter()
+    places: dict[tuple[str, str], list[tuple[PartReader, int]]] = {}
+    for part, document, record in view.records():
+        places.setdefault((record.names[0], record.digest), []).append((part, document))
+    hits: list[Hit] = []
+    read = 0
+    for key in sorted(places):
+        pieces = sorted(places[key], key=lambda piece: int(piece[0].document_base[piece[1]]))
+        if len(hits) >= k:
+            break
+        tail = b""
+        for part, document in pieces:
+            for start, data in _portions(view, part, document):
+                read += len(data)
+                joined = tail + data
+                for at in _occurrences(joined, pattern, k - len(hits)):
+                    offset = start - len(tail) + at
+                    window = _window_at(part, document, offset)
+                    hits.append(_hit(view, part, window, offset, offset + len(pattern), 1.0, data=pattern))
+                tail = joined[-(len(pattern) - 1) :] if len(pattern) > 1 else b""
+    account = {"evidence": "the bytes themselves, source after source by name", "bytes read": read}
+    cost = Cost(read, stored_bytes(view), 0, 0, _since(begun))
+    return Hits(tuple(hits), "exact", 0.0, cost, Request(k, contains=pattern), view.generation, account)
+
+
+def _occurrences(data: bytes, pattern: bytes, most: int) -> list[int]:
+    found: list[int] = []
+    at = data.find(pattern)
+    while at >= 0 and len(found) < most:
+        found.append(at)
+        at = data.find(pattern, at + 1)
+    return found
+
+
+def _portions(
+    view: View, part: PartReader, document: int, size: int = 1 << 20
+) -> Iterator[tuple[int, bytes]]:
+    """(offset in the source, bytes) of what this part holds of a document."""
+    base = int(part.document_base[document])
+    end = base + int(part.document_byte[document + 1] - part.document_byte[document])
+    for start in range(base, end, size):
+        yield start, view.read(part, document, start, min(end, start + size))[0]
+
+
+def _window_at(part: PartReader, document: int, offset: int) -> int:
+    """The window of a document that holds a byte (the first one for a byte before this part's portion)."""
+    first, last = (int(x) for x in part.document_window[document : document + 2])
+    starts = part.passage_start[part.window_passage[first:last]]
+    return first + max(0, int(np.searchsorted(starts, offset, side="right")) - 1)
+
+
+def _rank(view: View, scores: list[np.ndarray], k: int) -> _Ranked:
+    """The first k windows by scores that are already exact."""
+    everything = np.concatenate(scores) if scores else np.empty(0)
+    return _Ranked(*_first(view, np.flatnonzero(everything > 0), everything, k))
+
+
+def _first(view: View, candidates: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first k candidates by (score descending, source name, start) and their scores."""
+    if len(candidates) > k:
+        kth = np.partition(scores[candidates], len(candidates) - k)[len(candidates) - k]
+        candidates = candidates[scores[candidates] >= kth]
+
+    def key(window: int) -> tuple[float, str, int]:
+        part, local = view.locate_window(window)
+        record = part.record(int(part.window_document[local]))
+        return -float(scores[window]), record.names[0], part.window_span(local)[0]
+
+    chosen = np.array(sorted(candidates.tolist(), key=key)[:k], np.int64)
+    return chosen, scores[chosen]
+
+
+def _rank_joined(view: View, lexical: list[np.ndarray], vector: np.ndarray, c: float, k: int) -> _Ranked:
+    """The first k windows by lexical + c * best cosine: bounds for all points, exact scores where they matter."""
+    parts = view.vectors or []
+    evidence = np.concatenate(lexical)
+    low, high = all_bounds(parts, vector, "cosine")
+    firsts = view.window_points[:-1]
+    low = evidence + c * np.maximum.reduceat(low, firsts)
+    high = evidence + c * np.maximum.reduceat(high, firsts)
+    open_windows = np.flatnonzero(evidence > -np.inf)
+    if len(open_windows) > k:
+        kth = np.partition(low[open_windows], len(open_windows) - k)[len(open_windows) - k]
+        # the sums above are rounded; the slack is far above that and far below any bound's width
+        open_windows = open_windows[high[open_windows] >= kth - 1e-12 * (1 + abs(kth))]
+    scores = np.full(len(evidence), -np.inf)
+    rescored = 0
+    for window in open_windows.tolist():
+        cosines = _cosines(view, window, vector)
+        rescored += len(cosines)
+        scores[window] = evidence[window] + c * float(cosines.max())
+    chosen, best = _first(view, open_windows[scores[open_windows] > 0], scores, k)
+    size = sum(part.codes.row_bytes * len(part) for part in parts)
+    return _Ranked(chosen, best, int(view.point_offsets[-1]), rescored, size)
+
+
+def _cosines(view: View, window: int, vector: np.ndarray) -> np.ndarray:
+    """Exact cosines of a window's points, float64."""
+    first, last = (int(x) for x in view.window_points[window : window + 2])
+    return all_exact(view.vectors or [], vector, np.arange(first, last), "cosine")
+
+
+def _passage(
+    view: View,
+    window: int,
+    score: float,
+    query: Query,
+    scores: LexicalScores,
+    vector: np.ndarray | None,
+    c: float,
+) -> Hit:
+    """The hit of a window: its passage with the most evidence, the first of equals."""
+    part, local = view.locate_window(window)
+    document = int(part.window_document[local])
+    record = part.record(document)
+    first, last = (int(x) for x in part.window_passage[local : local + 2])
+    start, end = part.window_span(local)
+    data, stale = view.read(part, document, start, end)
+    edges = np.append(part.passage_start[first:last], end) - start
+    texts = [analysis_text(data[a:b], record.encoding) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    evidence = score_texts(query, scores, texts)
+    if vector is not None:
+        cosines = _cosines(view, window, vector)
+        if part.unit == "patch":
+            inside = part.passage_point[first : last + 1] - part.passage_point[first]
+            cosines = np.maximum.reduceat(cosines, inside[:-1])
+        evidence = evidence + c * cosines
+    best = int(np.argmax(evidence))
+    a, b = int(edges[best]), int(edges[best + 1])
+    line = int(part.window_line[local]) + data[:a].count(b"\n") + 1
+    return _hit(
+        view, part, local, start + a, start + b, score, data=data[a:b], stale=stale, line=line, query=query
+    )
+
+
+def _hit(
+    view: View,
+    part: PartReader,
+    window: int,
+    start: int,
+    end: int,
+    score: float,
+    *,
+    data: bytes | None = None,
+    stale: bool = False,
+    line: int | None = None,
+    query: Query | None = None,
+    point: int = -1,
+) -> Hit:
+    """A hit for the span [start, end) in a window of a part."""
+    document = int(part.window_document[window])
+    record = part.record(document)
+    if data is None:
+        data, stale = view.read(part, document, start, end)
+    if line is None:
+        opens, closes = part.window_span(window)
+        before = view.read(part, document, opens, min(start, closes))[0] if start > opens else b""
+        line = int(part.window_line[window]) + before.count(b"\n") + 1
+    first, last = (int(x) for x in part.window_passage[window : window + 2])
+    passage = first + max(0, int(np.searchsorted(part.passage_start[first:last], start, side="right")) - 1)
+    local = point - int(view.point_offsets[view.parts.index(part)]) if point >= 0 else passage
+    if point < 0:
+        local = passage if part.unit != "patch" else int(part.passage_point[passage])
+        point = local + int(view.point_offsets[view.parts.index(part)])
+    has_vectors = hasattr(part, "prominence")
+    return Hit(
+        source=record.names[0],
+        start=start,
+        end=end,
+        score=score,
+        data=data,
+        line=line,
+        prominence=float(part.prominence[local]) if has_vectors else float("nan"),
+        entropy=float(part.passage_entropy[passage]),
+        paths=tuple(record.names),
+        modality=record.modality,
+        encoding=record.encoding,
+        stale=stale,
+        point=point,
+        marker=None if query is None else word_marker(query.word_terms, query.gram_terms),
+    )
+
+
+def stored_bytes(view: View) -> int:
+    """Bytes of the lists, codes and original bytes of all parts."""
+    total = 0
+    for part in view.parts:
+        for name in ("words.safetensors", "grams.safetensors", "rows.safetensors", "bytes.blocks"):
+            path = part.folder / name
+            total += path.stat().st_size if path.exists() else 0
+    return total
+
+
+def _since(begun: float) -> float:
+    return (time.perf_counter() - begun) * 1e3

@@ -1,0 +1,349 @@
+"""The one object of the library: a collection that takes files and answers questions."""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from thesphere.encoders import Encoder, check_embeddings, fit_lsa, open_encoder
+from thesphere.encoders.sample import Sample
+from thesphere.errors import InputError, NotFoundError
+from thesphere.patches.entropy import EntropyModel
+from thesphere.patches.models import open_entropy_model
+from thesphere.progress import SILENT, Progress
+from thesphere.readers import read, utf8
+from thesphere.scan import Metric
+from thesphere.sphere.batch import Batch
+from thesphere.sphere.hits import Hits
+from thesphere.sphere.ingest import Ingest, Report
+from thesphere.sphere.prove import prove
+from thesphere.sphere.rewrite import copy_document
+from thesphere.sphere.search import search_bytes, search_text, search_vector
+from thesphere.sphere.settings import Settings
+from thesphere.sphere.view import View
+from thesphere.store import Collection, Writer, map_tensors
+from thesphere.types import Points
+
+GROWTH = 4  # a fitted encoder is fitted again when the points have become this many times as many
+
+
+class Sphere:
+    """A collection on disk.
+
+    Example:
+        >>> sphere = Sphere.create("notes.sphere")
+        >>> sphere.ingest("docs/")
+        >>> for hit in sphere.search("how do I rotate the keys?"):
+        ...     print(hit.source, hit.start, hit.end, hit.text)
+    """
+
+    def __init__(self, collection: Collection) -> None:
+        """Use `Sphere.create` or `Sphere.open`."""
+        self.collection = collection
+        self.settings = Settings.from_dict(collection.settings)
+        self._view: View | None = None
+
+    @property
+    def path(self) -> Path:
+        """The collection's folder."""
+        return self.collection.path
+
+    @classmethod
+    def create(
+        cls,
+        path: str | os.PathLike,
+        *,
+        encoder: str = "lsa",
+        entropy: str = "light",
+        points: str = "passage",
+        passage_bytes: int = 512,
+        target_patch_bytes: float = 8.0,
+        copy: bool = True,
+    ) -> "Sphere":
+        """Make an empty collection; the folder must not exist or be empty.
+
+        Args:
+            path: a folder, by custom NAME.sphere.
+            encoder: "lsa" (no weights), "minilm", "sentence-transformers:NAME_OR_PATH", "arrays" or "none".
+            entropy: the model that cuts patches, "light".
+            points: "passage" or "patch": what gets an embedding.
+            passage_bytes: the most that a passage holds, 64 to 4096.
+            target_patch_bytes: mean patch length that the threshold is calibrated to, 1 to 384.
+            copy: keep the original bytes; without them a hit is read from its file, and is stale if that changed.
+
+        Raises:
+            InputError: a value out of range, an unknown name, a folder that holds something else.
+            MissingExtra: the encoder needs packages that are not installed.
+        """
+        if encoder not in ("lsa", "none", "arrays"):
+            encoder = open_encoder(encoder).id
+        model = open_entropy_model(entropy)
+        settings = Settings(
+            encoder=encoder,
+            entropy=model.id,
+            points=points,
+            passage_bytes=passage_bytes,
+            target_patch_bytes=target_patch_bytes,
+            copy=copy,
+        )
+        return cls(Collection.create(path, settings.as_dict()))
+
+    @classmethod
+    def open(cls, path: str | os.PathLike) -> "Sphere":
+        """Open a collection that exists.
+
+        Raises:
+            NotFoundError: there is nothing at `path`; FormatError: it is no collection; SchemaError: it is newer.
+        """
+        return cls(Collection.open(path))
+
+    def __enter__(self) -> "Sphere":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the generation that is being read."""
+        if self._view is not None:
+            self._view.snapshot.close()
+            self._view = None
+
+    @property
+    def view(self) -> View:
+        """The generation that answers; a new one is taken after every change made through this object."""
+        if self._view is None:
+            self._view = View(self.collection.snapshot())
+        return self._view
+
+    def refresh(self) -> None:
+        """Answer from the newest generation from now on, whoever wrote it."""
+        self.close()
+        self.settings = Settings.from_dict(self.collection.settings)
+        self.__dict__.pop("encoder", None)
+
+    @cached_property
+    def encoder(self) -> Encoder | None:
+        """What made the embeddings; None if they came from outside, there are none, or it is not fitted yet."""
+        settings = self.settings
+        if settings.encoder in ("none", "arrays") or (
+            settings.encoder == "lsa" and not settings.encoder_part
+        ):
+            return None
+        state = None
+        if settings.encoder_part:
+            state = map_tensors(self.path / "parts" / settings.encoder_part / "encoder.safetensors")[0]
+        return open_encoder(settings.encoder, state)
+
+    @cached_property
+    def _model(self) -> EntropyModel:
+        return open_entropy_model(self.settings.entropy)
+
+    def ingest(
+        self,
+        *paths: str | os.PathLike,
+        max_size: int = 1 << 30,
+        column: str | None = None,
+        progress: Progress = SILENT,
+    ) -> Report:
+        """Take files and folders in. Unchanged sources are skipped, changed ones replaced; an interrupted run is
+        completed by running it again.
+
+        Args:
+            paths: files, folders, or "-" for standard input.
+            max_size: larger files are skipped, bytes.
+            column: the column of rows that holds the text; by default `text` and its usual names.
+            progress: is told bytes.
+
+        Raises:
+            NotFoundError: a path that does not exist; LockedError: another process is writing.
+        """
+        if not paths:
+            raise InputError("no path was given; name a file or a folder to ingest")
+        if self.settings.encoder == "arrays":
+            raise InputError("this collection holds imported embeddings; ingest files into another one")
+        found = read([os.fspath(path) for path in paths], max_size=max_size, column=column)
+        with self.collection.writer() as writer:
+            progress.start("ingest", None, "B")
+            run = Ingest(self.collection, writer, self.settings, self.encoder, self._model, progress=progress)
+            report = run.run(found)
+            progress.finish()
+            self.refresh()
+            if self.encoder is not None and self.encoder.state():
+                self._keep_fitted(writer, progress)
+        return report
+
+    def _keep_fitted(self, writer: Writer, progress: Progress) -> None:
+        """Remember how many points there were at the first fit; fit again when they have grown fourfold."""
+        points = int(self.view.point_offsets[-1])
+        if not self.settings.fitted_points:
+            writer.commit(settings={"fitted_points": points})
+        elif points >= GROWTH * self.settings.fitted_points:
+            self._rewrite(writer, progress)
+        self.refresh()
+
+    def remove(self, *names: str) -> int:
+        """Remove sources by name, uri, or the name of a folder above them.
+
+        Returns:
+            how many paths were removed.
+
+        Raises:
+            NotFoundError: a name that matches no source; nothing is removed then.
+        """
+        wanted: dict[str, list[str]] = {name: [] for name in names}
+        for row in self.collection.sources():
+            for name, found in wanted.items():
+                stem = name.rstrip("/")
+                if any(
+                    each == stem or each.startswith((stem + "/", stem + "#")) for each in (row.name, row.uri)
+                ):
+                    found.append(row.uri)
+        for name, found in wanted.items():
+            if not found:
+                raise NotFoundError(f"no source is called {name!r}; `thesphere info --sources` lists them")
+        uris = sorted({uri for found in wanted.values() for uri in found})
+        with self.collection.writer() as writer:
+            touched = {known.digest for uri in uris if (known := writer.known(uri)) is not None}
+            writer.commit(forget=uris)
+            run = Ingest(self.collection, writer, self.settings, self.encoder, self._model)
+            run.rename(touched)
+        self.refresh()
+        return len(uris)
+
+    def compact(self, *, progress: Progress = SILENT) -> int:
+        """Write everything live into as few parts as possible, fit `lsa` again, and free the room of what is gone.
+
+        Returns:
+            bytes freed (negative if it grew).
+        """
+        before = self._stored()
+        with self.collection.writer() as writer:
+            self._rewrite(writer, progress)
+            self.close()
+            writer.sweep()
+        self.refresh()
+        return before - self._stored()
+
+    def _rewrite(self, writer: Writer, progress: Progress) -> None:
+        """Copy all documents into new parts with one commit, under a newly fitted encoder where there is one."""
+        view = self.view
+        settings, encoder, old = self.settings, self.encoder, 0
+        if settings.encoder == "lsa" and encoder is not None:
+            sample = Sample(4000)
+            for part, document, record in view.records():
+                sample.add(utf8(data, record.encoding) for data in view.passages(part, document))
+            encoder = fit_lsa(sample)
+            old = next((p.id for p in view.snapshot.parts if p.folder.name == settings.encoder_part), 0)
+            settings = Settings(
+                **{**vars(settings), "encoder_part": "", "fitted_points": int(view.point_offsets[-1])}
+            )
+        batch = Batch(writer, settings, encoder)
+        keys = dict.fromkeys(
+            row.digest for row in sorted(self.collection.sources(), key=lambda row: row.name)
+        )
+        progress.start("compact", len(keys), "sources")
+        for key in keys:
+            copy_document(batch, view, key)
+            progress.advance(1)
+        batch.commit(drop=[old] if old else [])
+        progress.finish()
+        self.refresh()
+
+    def _stored(self) -> int:
+        stored = self.collection.stats()["stored"]
+        assert isinstance(stored, int)
+        return stored
+
+    def search(
+        self,
+        query: str | None = None,
+        k: int = 10,
+        *,
+        vector: np.ndarray | None = None,
+        contains: bytes | None = None,
+        vectors: bool | None = None,
+        metric: Metric = "cosine",
+    ) -> Hits:
+        """The first k answers, proved: status "exact", gap 0.
+
+        Args:
+            query: a text; windows are ranked by lexical evidence, joined by vectors if they take part.
+            k: how many, at least 1.
+            vector: numbers [D] from the encoder of the collection instead of a text; points are ranked.
+            contains: a byte string instead of a text; its occurrences, by source and offset.
+            vectors: whether vectors join a text query. By default they do if the collection's encoder was chosen for
+                its meaning; `lsa` gives the geometry and joins only if asked.
+            metric: for `vector`, "cosine" or "ip".
+
+        Raises:
+            InputError: not exactly one of query, vector and contains; an empty one; k < 1; a vector of another width.
+        """
+        given = [each for each in (query, vector, contains) if each is not None]
+        if len(given) != 1:
+            raise InputError(f"{len(given)} of query, vector and contains were given; give exactly one")
+        if k < 1:
+            raise InputError(f"k is {k}; ask for at least 1 answer")
+        view = self.view
+        if contains is not None:
+            if not contains:
+                raise InputError("the byte string is empty; give at least one byte")
+            return search_bytes(view, contains, k)
+        if vector is not None:
+            if view.vectors is None:
+                raise InputError(
+                    "this collection has no vectors; ingest with an encoder, or import embeddings"
+                )
+            return search_vector(view, check_embeddings(np.atleast_2d(vector))[0], k, metric=metric)
+        assert query is not None
+        if not query.strip():
+            raise InputError("the query is empty; ask for something")
+        return search_text(view, query, k, encoder=self._joining(vectors))
+
+    def _joining(self, vectors: bool | None) -> Encoder | None:
+        """The encoder that joins a text query, if one does."""
+        if vectors is None:
+            vectors = self.settings.encoder not in ("lsa", "arrays", "none")
+        if vectors and self.settings.encoder == "arrays":
+            raise InputError("these embeddings came from outside, a text cannot join them; give vector=")
+        if vectors and self.settings.encoder == "none":
+            raise InputError("this collection has no encoder; make one with encoder=")
+        return self.encoder if vectors else None
+
+    def prove(self, hits: Hits) -> None:
+        """Prove an answer again by full enumeration: every live window or point is scored from the original bytes and
+        rows, without the inverted lists, codes and bounds that found it.
+
+        Raises:
+            VerifyError: the answer differs, or the collection has changed since.
+        """
+        prove(self.view, hits, self.encoder)
+
+    def points(self) -> Points:
+        """All live points: embeddings, prominence, entropies and spans."""
+        return self.view.points()
+
+    def verify(self, *, progress: Progress = SILENT) -> list[str]:
+        """Read every stored byte again; returns each problem found, [] if the collection is sound."""
+        return self.collection.verify(progress=progress)
+
+    def info(self) -> dict[str, object]:
+        """What the collection holds and what it was made with."""
+        view = self.view
+        stats = self.collection.stats()
+        return {
+            **stats,
+            "windows": view.lexical.documents,
+            "points": int(view.point_offsets[-1]),
+            "unit": self.settings.points,
+            "dimensions": view.vectors[0].codes.width if view.vectors else 0,
+            **{
+                name: value
+                for name, value in vars(self.settings).items()
+                if name not in ("encoder_part", "points")
+            },
+        }

@@ -1,0 +1,149 @@
+"""One generation of a collection, opened for reading: all its parts as one."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from thesphere.errors import FormatError
+from thesphere.lexical.score import Lexical
+from thesphere.scan import Part
+from thesphere.sphere.part import PartReader, Record
+from thesphere.store import Snapshot
+from thesphere.types import Points
+
+
+class View:
+    """The parts of a snapshot. Windows and points are numbered through all parts."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self.generation = snapshot.generation
+        holding = [part for part in snapshot.parts if part.sources]  # an encoder's part has no documents
+        self.parts = [PartReader(part.folder, part.dead) for part in holding]
+        self.by_id = {part.id: reader for part, reader in zip(holding, self.parts, strict=True)}
+        self.window_offsets = np.cumsum([0, *(part.windows for part in self.parts)])
+        self.point_offsets = np.cumsum([0, *(len(part.point_window) for part in self.parts)])
+
+    @cached_property
+    def window_points(self) -> np.ndarray:
+        """Points of window w, both numbered through all parts, are [w] to [w + 1]; int64 [windows + 1]."""
+        ends = [p.window_point[1:] + at for p, at in zip(self.parts, self.point_offsets, strict=False)]
+        return np.concatenate([np.zeros(1, np.int64), *ends])
+
+    @cached_property
+    def lexical(self) -> Lexical:
+        """The inverted lists of all parts."""
+        return Lexical([part.lexical for part in self.parts])
+
+    @cached_property
+    def vectors(self) -> list[Part] | None:
+        """The points' rows, for a scan; None if the collection has no vectors."""
+        rows = [part.vectors(int(at)) for part, at in zip(self.parts, self.point_offsets[:-1], strict=True)]
+        if not rows or all(part is None for part in rows):
+            return None
+        if any(part is None for part in rows):
+            raise FormatError("some parts of the collection have no vectors: run `thesphere verify`")
+        return [part for part in rows if part is not None]
+
+    def locate_window(self, window: int) -> tuple[PartReader, int]:
+        """(part, number of the window in it)."""
+        index = int(np.searchsorted(self.window_offsets, window, side="right")) - 1
+        return self.parts[index], window - int(self.window_offsets[index])
+
+    def locate_point(self, point: int) -> tuple[PartReader, int]:
+        """(part, number of the point in it)."""
+        index = int(np.searchsorted(self.point_offsets, point, side="right")) - 1
+        return self.parts[index], point - int(self.point_offsets[index])
+
+    def read(self, part: PartReader, document: int, start: int, end: int) -> tuple[bytes, bool]:
+        """(original bytes [start, end) of a document, whether the file they come from has changed)."""
+        if part.keeps_bytes:
+            return part.read(document, start, end), False
+        return read_outside(part.record(document), start, end)
+
+    def passages(self, part: PartReader, document: int) -> Iterator[bytes]:
+        """The original bytes of each passage of a document in a part."""
+        for window in range(*part.document_window[document : document + 2].tolist()):
+            start, end = part.window_span(window)
+            data = self.read(part, document, start, end)[0]
+            for passage in range(*part.window_passage[window : window + 2].tolist()):
+                first = int(part.passage_start[passage]) - start
+                yield data[first : first + int(part.passage_length[passage])]
+
+    def records(self) -> Iterator[tuple[PartReader, int, Record]]:
+        """Every live document with its part and ordinal."""
+        for part in self.parts:
+            for document in range(part.documents):
+                if part.live is None or part.live[document]:
+                    yield part, document, part.record(document)
+
+    def points(self) -> Points:
+        """All live points."""
+        names: list[str] = []
+        columns: dict[str, list[np.ndarray]] = {k: [] for k in ("e", "p", "h", "s", "t", "n")}
+        rows = self.vectors
+        unit = self.parts[0].unit if self.parts else "passage"
+        for index, part in enumerate(self.parts):
+            mask = part.point_live if part.point_live is not None else np.ones(len(part.point_window), bool)
+            starts, ends = part.point_spans
+            number = np.full(part.documents, -1, np.int64)
+            for document in range(part.documents):
+                if part.live is None or part.live[document]:
+                    number[document] = len(names)
+                    names.append(part.record(document).names[0])
+            columns["n"].append(number[part.window_document[part.point_window]][mask])
+            columns["s"].append(starts[mask])
+            columns["t"].append(ends[mask])
+            columns["h"].append(part.point_entropies[mask])
+            if rows is not None:
+                columns["e"].append(float_rows(rows[index], mask))
+                columns["p"].append(part.prominence[mask])
+        total = sum(map(len, columns["s"]))
+        width = rows[0].codes.width if rows else 0
+
+        def whole(key: str, dtype: type, shape: tuple[int, ...] = (0,)) -> np.ndarray:
+            return np.concatenate(columns[key]).astype(dtype) if columns[key] else np.zeros(shape, dtype)
+
+        return Points(
+            embeddings=whole("e", np.float32, (total, width)),
+            prominence=whole("p", np.float32, (total,)),
+            entropies=whole("h", np.float32),
+            starts=whole("s", np.int64),
+            ends=whole("t", np.int64),
+            sources=whole("n", np.int64),
+            names=names,
+            unit=unit,
+        )
+
+
+def float_rows(part: Part, mask: np.ndarray | slice) -> np.ndarray:
+    """The chosen rows of a part as float32 [M, D]."""
+    if part.vectors is not None:
+        return part.vectors[mask]
+    return part.codes.codes[mask, : part.codes.width] * part.codes.scales[mask, None]
+
+
+def read_outside(record: Record, start: int, end: int) -> tuple[bytes, bool]:
+    """Bytes of a file that the collection does not keep, and whether it has changed since it was ingested."""
+    for uri in record.uris:
+        path = Path(uri)
+        try:
+            stat = path.stat()
+            with open(path, "rb") as file:
+                file.seek(start)
+                data = file.read(end - start)
+            return data, _digest(uri, stat.st_mtime_ns, stat.st_size) != record.digest
+        except OSError:
+            continue
+    return b"", True
+
+
+@lru_cache(maxsize=256)
+def _digest(uri: str, mtime_ns: int, size: int) -> str:
+    """SHA-256 of a file; the time and size of its last change are part of the key."""
+    with open(os.fspath(uri), "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
