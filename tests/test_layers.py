@@ -8,7 +8,8 @@ import pytest
 import thesphere
 
 LAYERS = [  # from the bottom up; siblings on a line do not import each other
-    ["types", "errors", "progress", "metrics"],
+    ["errors"],
+    ["types", "progress", "metrics"],
     ["nn", "runtime", "geometry", "text"],
     ["readers", "patches", "store"],
     ["encoders", "signals", "harmonics", "sampling", "lexical", "scan"],

@@ -51,6 +51,12 @@ def test_unicode_encodings_with_and_without_mark(language: str, encoding: str, m
     assert encoding_of(data, complete=True) == encoding
 
 
+def test_joiners_and_direction_marks_are_text() -> None:
+    persian = "می\u200cخواهم به خانه\u200cها بروم \u200f\ufeff" * 3
+    for encoding in ("utf-16-le", "utf-16-be"):
+        assert encoding_of(persian.encode(encoding), complete=True) == encoding
+
+
 def test_a_surrogate_pair_cut_by_the_head() -> None:
     data = ("\ufeff" + "𝄞 x" * 2000).encode("utf-16-be")
     for end in range(1000, 1008):
@@ -123,6 +129,7 @@ TEXTY = bytes(b for b in NOISE if b >= 32 and b != 127)  # no control character 
         struct.pack("<500d", *(i / 7 for i in range(500))),
         NOISE,
         b"abc\0def",
+        b"name\0value\0other\0words\0",
     ],
     ids=lambda head: repr(head[:8]),
 )

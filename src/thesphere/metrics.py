@@ -1,7 +1,8 @@
 """How good a ranking is: recall, nDCG and reciprocal rank, each for one query.
 
-`ranked` holds the answers' ids, best first and without repeats. `relevant` holds what was judged: grades by id,
-or a collection of ids that all have grade 1. A grade of 0 or below counts as not relevant. A query with nothing
+`ranked` holds the answers' ids, best first and without repeats. `relevant` holds what was judged: grades by
+id, or a collection of ids that all have grade 1. A grade of 0 or below counts as not relevant. A query with
+nothing
 relevant has no defined value: it scores NaN, so that a mean that includes it by mistake is seen.
 """
 

@@ -34,7 +34,8 @@ class Encoder(Protocol):
         """Embed UTF-8 texts; bytes that are not UTF-8 are tolerated.
 
         Returns:
-            float32 [N, D], pre-norm and finite; row i belongs to texts[i], an empty text gives a row of zeros.
+            float32 [N, D], pre-norm and finite; row i belongs to texts[i], an empty text gives a row of
+            zeros.
         """
         ...
 
@@ -74,15 +75,16 @@ def open_encoder(name: str, state: dict[str, np.ndarray] | None = None) -> Encod
 
 
 def check_embeddings(array: Any, *, expect_width: int | None = None) -> np.ndarray:
-    """Embeddings from outside as float32 [N, D], C-contiguous; a float32 array that is so already is not copied.
+    """Embeddings from outside as float32 [N, D], C-contiguous; a float32 array that is so already is not
+    copied.
 
     Args:
         array: anything NumPy reads as numbers, [N, D]: floats or integers of any width.
         expect_width: the D that the collection has.
 
     Raises:
-        InputError: not numbers, not [N, D], another width than expected, or a row with NaN or infinity (or a value
-            beyond float32), told by its number.
+        InputError: not numbers, not [N, D], another width than expected, or a row with NaN or infinity (or a
+            value beyond float32), told by its number.
     """
     try:
         given = np.asarray(array)
@@ -91,12 +93,14 @@ def check_embeddings(array: Any, *, expect_width: int | None = None) -> np.ndarr
     if given.dtype.kind not in "fiu":
         raise InputError(f"Embeddings have dtype {given.dtype}; give floats or integers, [N, D]")
     if given.ndim != 2:
-        raise InputError(f"Embeddings have shape {list(given.shape)}; give two axes [N, D], one row per point")
+        raise InputError(
+            f"Embeddings have shape {list(given.shape)}; give two axes [N, D], one row per point"
+        )
     if given.shape[1] == 0:
         raise InputError(f"Embeddings have shape {list(given.shape)}; give at least one column")
     if expect_width is not None and given.shape[1] != expect_width:
         raise InputError(
-            f"Embeddings are {given.shape[1]} wide, the collection is {expect_width} wide; use the same encoder"
+            f"Embeddings are {given.shape[1]} wide, {expect_width} was expected; use the collection's encoder"
         )
     with np.errstate(over="ignore"):  # what overflows becomes infinity and is refused below
         rows = np.ascontiguousarray(given, np.float32)

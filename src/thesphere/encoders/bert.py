@@ -1,7 +1,9 @@
-"""The forward pass of a BERT encoder (Devlin et al. 2019) in NumPy float32: token ids in, mean-pooled rows out.
+"""The forward pass of a BERT encoder (Devlin et al. 2019) in NumPy float32: token ids in, mean-pooled rows
+out.
 
-No padding: the tokens of many texts stand in one [T, width] array for everything but attention, and attention takes
-the texts of equal length together. Work arrays are made once per call, since fresh pages cost as much as sums.
+No padding: the tokens of many texts stand in one [T, width] array for everything but attention, and attention
+takes the texts of equal length together. Work arrays are made once per call, since fresh pages cost as much
+as sums.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,10 +20,11 @@ ATTENTION = 16384  # token pairs whose attention weights are held at once, per h
 
 @njit(cache=True, nogil=True, error_model="numpy")  # a check for division by zero would forbid vector code
 def gelu_rows(x, bias):
-    """x = gelu(x + bias) in place, gelu(v) = v / 2 * (1 + erf(v / sqrt 2)). x: float32 [T, W], bias: float32 [W].
+    """x = gelu(x + bias) in place, gelu(v) = v / 2 * (1 + erf(v / sqrt 2)). x: float32 [T, W], bias: float32
+    [W].
 
-    erf(z) / z is a quotient of two polynomials in z^2, fitted by us on [0, 16] (error 5e-8; beyond it erf is 1 in
-    float32). Against float64 the result is within 3e-7 * |v|, the rounding of float32.
+    erf(z) / z is a quotient of two polynomials in z^2, fitted by us on [0, 16] (error 5e-8; beyond it erf is
+    1 in float32). Against float64 the result is within 3e-7 * |v|, the rounding of float32.
     """
     one, half, root = np.float32(1), np.float32(0.5), np.float32(0.70710678)
     for row in range(x.shape[0]):
@@ -94,15 +97,17 @@ class Bert:
             tokens: one list of token ids per text, special ones included; an empty list gives a row of zeros.
 
         Returns:
-            Texts are taken shortest first, `BATCH` tokens at a time. The batch that a text falls into may change the
-            last bits of its row, as BLAS picks its kernels by the size of a product.
+            Texts are taken shortest first, `BATCH` tokens at a time. The batch that a text falls into may
+            change the last bits of its row, as BLAS picks its kernels by the size of a product.
 
         Raises:
             InputError: a token outside the vocabulary or a text longer than the model has positions.
         """
         lengths = np.array([len(text) for text in tokens], np.int64)
         if len(lengths) and lengths.max() > len(self.places):
-            raise InputError(f"A text has {lengths.max()} tokens; the model takes {len(self.places)}: truncate it")
+            raise InputError(
+                f"A text has {lengths.max()} tokens; the model takes {len(self.places)}: truncate it"
+            )
         rows = np.zeros((len(tokens), self.width), np.float32)
         order = np.argsort(lengths, kind="stable")
         order = order[lengths[order] > 0]
@@ -118,7 +123,9 @@ class Bert:
     def _forward(self, tokens: Sequence[Sequence[int]], lengths: np.ndarray, space: "_Space") -> np.ndarray:
         ids = np.concatenate([np.asarray(text, np.int64) for text in tokens])
         if ids.min() < 0 or ids.max() >= len(self.words):
-            raise InputError(f"Token {ids.min()} or {ids.max()} is outside the vocabulary of {len(self.words)}")
+            raise InputError(
+                f"Token {ids.min()} or {ids.max()} is outside the vocabulary of {len(self.words)}"
+            )
         total = len(ids)
         starts = np.cumsum(lengths) - lengths
         hidden, qkv, mixed, wide, spare = (part[:total] for part in space.parts)
@@ -194,7 +201,9 @@ def load_bert(tensors: Mapping[str, np.ndarray], *, heads: int, epsilon: float) 
         if prefix + name not in tensors:
             raise FormatError(f"The BERT weights lack {prefix + name}; give a complete checkpoint")
         array = np.asarray(tensors[prefix + name], np.float32)
-        if len(array.shape) != len(shape) or any(want not in (-1, got) for want, got in zip(shape, array.shape, strict=True)):
+        if len(array.shape) != len(shape) or any(
+            want not in (-1, got) for want, got in zip(shape, array.shape, strict=True)
+        ):
             raise FormatError(f"{prefix + name} has shape {list(array.shape)}; {list(shape)} was expected")
         if not np.isfinite(array).all():
             raise FormatError(f"{prefix + name} holds NaN or infinity; fetch the weights again")
@@ -213,7 +222,10 @@ def load_bert(tensors: Mapping[str, np.ndarray], *, heads: int, epsilon: float) 
         at = f"encoder.layer.{len(layers)}."
         scale = np.float32((width // heads) ** -0.5)
         parts = [
-            (take(f"{at}attention.self.{name}.weight", width, width), take(f"{at}attention.self.{name}.bias", width))
+            (
+                take(f"{at}attention.self.{name}.weight", width, width),
+                take(f"{at}attention.self.{name}.bias", width),
+            )
             for name in ("query", "key", "value")
         ]
         up = take(f"{at}intermediate.dense.weight", -1, width)
@@ -232,7 +244,9 @@ def load_bert(tensors: Mapping[str, np.ndarray], *, heads: int, epsilon: float) 
             )
         )
     if not layers:
-        raise FormatError(f"The BERT weights hold no layer ({prefix}encoder.layer.0); give a complete checkpoint")
+        raise FormatError(
+            f"The BERT weights hold no layer ({prefix}encoder.layer.0); give a complete checkpoint"
+        )
     places = take("embeddings.position_embeddings.weight", -1, width)
     kinds = take("embeddings.token_type_embeddings.weight", -1, width)
     return Bert(words, places + kinds[0], norm("embeddings.LayerNorm"), tuple(layers), heads, epsilon)

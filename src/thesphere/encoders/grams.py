@@ -1,8 +1,8 @@
 """Character 2-grams and 4-grams of a text, hashed into buckets: the compiled half of `lsa`.
 
-Characters, not bytes: byte n-grams lose on every multi-byte script. N-grams cross word boundaries, and each end of a
-text counts as one space. A row depends on its own text only, to the last bit: its buckets are added in order of first
-appearance, every column by itself.
+Characters, not bytes: byte n-grams lose on every multi-byte script. N-grams cross word boundaries, and each
+end of a text counts as one space. A row depends on its own text only, to the last bit: its buckets are added
+in order of first appearance, every column by itself.
 """
 
 import unicodedata
@@ -17,7 +17,9 @@ SPREAD = np.uint64(0xC2B2AE3D27D4EB4F)  # a second odd multiplier: a 4-gram is a
 
 
 def normalise(text: bytes) -> str:
-    """NFKC, case folded, every run of white space one space. Bytes that are not UTF-8 stay distinct characters."""
+    """NFKC, case folded, every run of white space one space. Bytes that are not UTF-8 stay distinct
+    characters.
+    """
     folded = unicodedata.normalize("NFKC", text.decode("utf-8", "surrogateescape")).casefold()
     return " ".join(folded.split())
 
@@ -55,7 +57,9 @@ def _count(codes, start, end, shift, counts, seen):
 
 @njit(cache=True, nogil=True)
 def fill_rows(codes, starts, shift, out):
-    """out[i, b] = 1 + ln(count of bucket b in text i), 0 where the bucket is absent. out: float32 [N, buckets]."""
+    """out[i, b] = 1 + ln(count of bucket b in text i), 0 where the bucket is absent. out: float32 [N,
+    buckets].
+    """
     counts = np.zeros(out.shape[1], np.int32)
     seen = np.empty(out.shape[1], np.int64)
     out[:] = 0
@@ -88,7 +92,9 @@ def sum_rows(codes, starts, shift, matrix, scales, out):
             bucket = seen[at]
             scale = scales[bucket]
             if scale > 0:
-                weights[used] = scale if counts[bucket] == 1 else scale * np.float32(1 + np.log(counts[bucket]))
+                weights[used] = (
+                    scale if counts[bucket] == 1 else scale * np.float32(1 + np.log(counts[bucket]))
+                )
                 seen[used] = bucket
                 used += 1
             counts[bucket] = 0
@@ -97,7 +103,9 @@ def sum_rows(codes, starts, shift, matrix, scales, out):
             one, weight = matrix[seen[at]], weights[at]
             for k in range(width):
                 row[k] += weight * np.float32(one[k])
-        for at in range(first, used, 4):  # four at a time: the running sum is loaded and stored once for four rows
+        for at in range(
+            first, used, 4
+        ):  # four at a time: the running sum is loaded and stored once for four rows
             a, b, c, d = matrix[seen[at]], matrix[seen[at + 1]], matrix[seen[at + 2]], matrix[seen[at + 3]]
             u, v, w, x = weights[at], weights[at + 1], weights[at + 2], weights[at + 3]
             for k in range(width):

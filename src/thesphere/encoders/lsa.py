@@ -1,14 +1,15 @@
-"""`lsa`: latent semantic analysis of hashed character n-grams. No weights to fetch; fitted on the collection itself.
+"""`lsa`: latent semantic analysis of hashed character n-grams, fitted on the collection; no weights to fetch.
 
-A text is a vector of (1 + ln count) * idf over 8,192 buckets of character 2-grams and 4-grams; a truncated singular
-value decomposition of at most 4,000 sampled texts (Deerwester et al. 1990) takes it to 384 columns. Each axis is
-divided by the square root of its singular value, which keeps the few strongest axes from drowning the rest.
-The vector is not normalised, so its norm grows with the number of different n-grams: with the length of the text.
+A text is a vector of (1 + ln count) * idf over 8,192 buckets of character 2-grams and 4-grams; a truncated
+singular value decomposition of at most 4,000 sampled texts (Deerwester et al. 1990) takes it to 384 columns.
+Each axis is divided by the square root of its singular value, which keeps the few strongest axes from
+drowning the rest. The vector is not normalised, so its norm grows with the number of different n-grams: with
+the length of the text.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -34,10 +35,13 @@ class Lsa:
 
     matrix: np.ndarray = field(repr=False)
     scales: np.ndarray = field(repr=False)
-    id: ClassVar[str] = "lsa/1"
-    storage: ClassVar[Literal["int8", "float32"]] = "int8"
-    norm_meaning: ClassVar[str] = (
-        "The norm of an lsa vector grows with the number of different character n-grams: it is largely text length."
+    id: str = field(default="lsa/1", init=False)
+    storage: Literal["int8", "float32"] = field(default="int8", init=False)
+    norm_meaning: str = field(
+        default="The norm of an lsa vector grows with the number of different character n-grams:"
+        " it is largely text length.",
+        init=False,
+        repr=False,
     )
 
     @property
@@ -62,8 +66,9 @@ def fit_lsa(sample: Iterable[bytes], *, key: int = 0, width: int = WIDTH) -> Lsa
     """Fit the projection.
 
     Args:
-        sample: texts, or a `Sample` of them that was filled with the same key; at most `SAMPLE` different ones are used, chosen by a keyed hash of their contents, so that
-            the same set of texts gives the same matrix in any order.
+        sample: texts, or a `Sample` of them that was filled with the same key; at most `SAMPLE` different
+            ones are used, chosen by a keyed hash of their contents, so that the same set of texts gives the
+            same matrix in any order.
         key: of the choice and of the random start of the decomposition.
         width: columns of the result; those beyond the rank of the sample stay zero.
 
@@ -85,7 +90,8 @@ def fit_lsa(sample: Iterable[bytes], *, key: int = 0, width: int = WIDTH) -> Lsa
     found = np.count_nonzero(rows, axis=0)
     if not found.any():
         raise InputError("lsa was given no text to fit on; give at least one passage that is not blank")
-    # The idf of BM25 (Robertson and Sparck Jones): above zero even for what every text has, so one text is enough.
+    # The idf of BM25 (Robertson and Sparck Jones): above zero even for what every text has, so one text is
+    # enough.
     weight = np.where(found > 0, np.log1p((len(texts) - found + 0.5) / (found + 0.5)), 0.0).astype(np.float32)
     rows *= weight
     axes = _axes(rows, width, key) * weight[:, None]
@@ -99,13 +105,21 @@ def fit_lsa(sample: Iterable[bytes], *, key: int = 0, width: int = WIDTH) -> Lsa
 def open_lsa(state: dict[str, np.ndarray] | None) -> Lsa:
     """The encoder that `state` describes. Every array is checked."""
     if not state:
-        raise InputError("lsa has no weights of its own: fit it with fit_lsa, or give the state that was kept")
+        raise InputError(
+            "lsa has no weights of its own: fit it with fit_lsa, or give the state that was kept"
+        )
     try:
         matrix, scales = state["matrix"], state["scales"]
     except KeyError as error:
         raise InputError(f"The state of lsa lacks {error}; it needs matrix and scales") from None
     buckets = len(matrix) if matrix.ndim == 2 else 0
-    if matrix.dtype != np.int8 or buckets < 2 or buckets & (buckets - 1) or buckets > 2**30 or matrix.shape[1] < 1:
+    if (
+        matrix.dtype != np.int8
+        or buckets < 2
+        or buckets & (buckets - 1)
+        or buckets > 2**30
+        or matrix.shape[1] < 1
+    ):
         raise InputError(
             f"The matrix of lsa is {matrix.dtype} {list(matrix.shape)};"
             " it must be int8 [buckets, width], the number of buckets a power of two"
@@ -137,10 +151,12 @@ def _batches(texts: Sequence[bytes]) -> Iterator[tuple[int, int]]:
 
 
 def _axes(rows: np.ndarray, width: int, key: int) -> np.ndarray:
-    """Right singular vectors over the square root of their singular values, strongest first: [buckets, <= width].
+    """Right singular vectors over the square root of their singular values, strongest first: [buckets, <=
+    width].
 
-    The randomised range finder with two power steps (Halko, Martinsson and Tropp 2011, algorithm 4.4), float32; the
-    small problem that remains is solved in float64. The largest component of each axis is made positive.
+    The randomised range finder with two power steps (Halko, Martinsson and Tropp 2011, algorithm 4.4),
+    float32; the small problem that remains is solved in float64. The largest component of each axis is made
+    positive.
     """
     rank = min(width + 56, *rows.shape)
     basis = np.random.default_rng(key % 2**64).standard_normal((rows.shape[1], rank), np.float32)

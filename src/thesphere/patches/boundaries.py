@@ -1,9 +1,9 @@
 """Where patches start, given next-byte entropies: the published byte-latent rules, exactly.
 
-`entropies[i]` is the uncertainty, in nats, about token i + 1 after tokens 0..i. So entropies[p - 1] decides whether
-token p starts a patch. Tokens 0 (BOS in the published setting) and 1 always start one, as far as they exist; every
-comparison is strict. Source: "Byte Latent Transformer" (arXiv 2412.09871) and its public implementation, whose
-quirks are kept where they change boundaries (see the rules).
+`entropies[i]` is the uncertainty, in nats, about token i + 1 after tokens 0..i. So entropies[p - 1] decides
+whether token p starts a patch. Tokens 0 (BOS in the published setting) and 1 always start one, as far as they
+exist; every comparison is strict. Source: "Byte Latent Transformer" (arXiv 2412.09871) and its public
+implementation, whose quirks are kept where they change boundaries (see the rules).
 """
 
 from collections.abc import Sequence
@@ -21,8 +21,11 @@ Convention = Literal["published", "burn"]
 
 
 class Rule(Protocol):
-    """Decides starts from entropies. `x` holds entropies[first + 1:...] on its last axis; `before` is the entropy
-    in front of x[..., 0] (None at the very beginning). Entry j says whether token first + j + 2 starts a patch."""
+    """Decides starts from entropies, which may come in pieces.
+
+    `x` holds entropies[first + 1 :] on its last axis, `before` the one in front of them (None at the very
+    beginning). Entry j says whether token first + j + 2 starts a patch.
+    """
 
     def mask(self, x: np.ndarray, first: int = 0, before: float | None = None) -> np.ndarray: ...
 
@@ -59,8 +62,8 @@ class Monotonic:
 class ThresholdAdd:
     """Above `t` and rising by more than `add`. Token 2 always starts a patch and token 3 never does.
 
-    The published code means to forbid two starts in a row but reads the mask before filling it, so that only the
-    first pair is ever suppressed; that is what "exact" asks for, and what happens here.
+    The published code means to forbid two starts in a row but reads the mask before filling it, so that only
+    the first pair is ever suppressed; that is what "exact" asks for, and what happens here.
     """
 
     t: float
@@ -78,7 +81,9 @@ class ThresholdAdd:
 def _checked(entropies: np.ndarray | Sequence[float]) -> np.ndarray:
     e = np.asarray(entropies, dtype=np.float64)
     if e.ndim != 1:
-        raise InputError(f"entropies of one sequence have shape [T], got {e.shape}; use ragged_lengths for several")
+        raise InputError(
+            f"entropies of one sequence have shape [T], got {e.shape}; use ragged_lengths for several"
+        )
     if np.isnan(e).any():
         raise InputError("entropies hold NaN: boundaries need a number for every byte")
     return e
@@ -93,9 +98,9 @@ def starts(
     """Ascending patch starts, int64 [P], of a sequence with `entropies` [S].
 
     With `include_next` the token after the last one, not yet known, belongs to the sequence: starts may be S.
-    `convention="burn"` reads files of an earlier system, whose boundaries lie one byte early: token 0 starts, and
-    p >= 1 does where the rule fires on entropies[p]. Its rule was `Monotonic`; its files hold no next token.
-    Raises InputError for NaN.
+    `convention="burn"` reads files of an earlier system, whose boundaries lie one byte early: token 0 starts,
+    and p >= 1 does where the rule fires on entropies[p]. Its rule was `Monotonic`; its files hold no next
+    token. Raises InputError for NaN.
     """
     e = _checked(entropies)
     if convention == "burn":
@@ -111,10 +116,11 @@ def starts(
 
 
 def byte_starts(entropies: np.ndarray | Sequence[float], rule: Rule) -> np.ndarray:
-    """Patch starts, int64 [P], of raw bytes that stand behind a BOS, which is how the published models see text.
+    """Patch starts, int64 [P], of raw bytes that stand behind a BOS, which is how the published models see
+    text.
 
-    `entropies[i]` is about byte i + 1. BOS is a patch of its own and is left out; byte 0 always starts a patch.
-    Equal to starts([anything, *entropies], rule)[1:] - 1, since no rule reads the entropy after BOS.
+    `entropies[i]` is about byte i + 1. BOS is a patch of its own and is left out; byte 0 always starts a
+    patch. Equal to starts([anything, *entropies], rule)[1:] - 1, since no rule reads the entropy after BOS.
     """
     e = _checked(entropies)
     return starts(np.concatenate([[0.0], e]), rule)[1:] - 1
@@ -123,7 +129,8 @@ def byte_starts(entropies: np.ndarray | Sequence[float], rule: Rule) -> np.ndarr
 def lengths(starts: np.ndarray | Sequence[int], size: int) -> np.ndarray:
     """Patch lengths, int64 [P], of ascending `starts` over `size` tokens (S, or S + 1 with include_next).
 
-    They tile: their sum is `size`. Raises InputError for starts that do not begin at 0, ascend or end below `size`.
+    They tile: their sum is `size`. Raises InputError for starts that do not begin at 0, ascend or end below
+    `size`.
     """
     marks = np.asarray(starts, dtype=np.int64)
     steps = np.diff(marks, append=size)
@@ -165,18 +172,22 @@ def patch_of(starts: np.ndarray, size: int) -> np.ndarray:
     return np.searchsorted(starts, np.arange(size), side="right") - 1
 
 
-def calibrated(entropies: np.ndarray, target_patch_bytes: float, rising: bool = False) -> Threshold | Monotonic:
+def calibrated(
+    entropies: np.ndarray, target_patch_bytes: float, rising: bool = False
+) -> Threshold | Monotonic:
     """The rule whose mean patch length over these bytes (behind a BOS) is nearest to `target_patch_bytes`.
 
-    A quantile of the entropies themselves (or of their rises, for `Monotonic`), hence a function of them alone and
-    defined down to one byte. Ties can leave the mean off the target: the count nearest to it wins, the
-    higher threshold on equality.
+    A quantile of the entropies themselves (or of their rises, for `Monotonic`), hence a function of them
+    alone and defined down to one byte. Ties can leave the mean off the target: the count nearest to it wins,
+    the higher threshold on equality.
     """
     if not target_patch_bytes >= 1:
         raise InputError(f"target_patch_bytes is at least 1, got {target_patch_bytes}")
     e = _checked(entropies)
     kind = Monotonic if rising else Threshold
-    values = np.diff(e)[: max(len(e) - 2, 0)] if rising else e[:-1]  # the last entropy is about no byte of ours
+    values = (
+        np.diff(e)[: max(len(e) - 2, 0)] if rising else e[:-1]
+    )  # the last entropy is about no byte of ours
     wanted = round(len(e) / target_patch_bytes) - (2 if rising else 1)  # starts beyond the forced ones
     if len(values) == 0:
         return kind(0.0)

@@ -1,21 +1,23 @@
 """The light entropy model: byte contexts, counted as they come, over a small table of what text is like.
 
-The model in one paragraph. For the byte after a position look up the contexts of the last 4 and the last 2 bytes. A
-context that was seen n times with u distinct successors gives successor b, seen c_b times, the mass c_b and "something
-else" the mass 4 u, out of m = n + 4 u; something else is settled by the next shorter context, and in the end by
-the prior (patches/prior.py). The entropy of which context decides *and* which byte it picks is exact and needs no loop:
+The model in one paragraph. For the byte after a position look up the contexts of the last 4 and the last 2
+bytes. A context that was seen n times with u distinct successors gives successor b, seen c_b times, the mass
+c_b and "something else" the mass 4 u, out of m = n + 4 u; something else is settled by the next shorter
+context, and in the end by the prior (patches/prior.py). The entropy of which context decides *and* which byte
+it picks is exact and needs no loop:
 
     H = ln m - (S + x ln x) / m + x / m * H_shorter,    x = 4 u,    S = sum of c ln c, kept with the context.
 
-This is the entropy of that two-fold choice, so an upper bound of the entropy of the byte alone (the same byte may
-be reached through either context); it is cut off at ln 256. Escapes go back to Cleary and Witten's PPM and to
-Witten and Bell; the weight 4 instead of 1 was measured to place boundaries best in short sources.
+This is the entropy of that two-fold choice, so an upper bound of the entropy of the byte alone (the same byte
+may be reached through either context); it is cut off at ln 256. Escapes go back to Cleary and Witten's PPM
+and to Witten and Bell; the weight 4 instead of 1 was measured to place boundaries best in short sources.
 
-A context keeps at most 26 successors (one cache line); a new one beyond that takes the place of the rarest. Counts
-are halved when their sum exceeds 255, so that the model follows its source. Contexts live in a hash table with two
-places a bucket, which starts at 64 KiB and grows with the source up to 4 MiB; then a new context replaces the less
-used one of its bucket. So the cost of a source is proportional to its length and memory is bounded. All
-arithmetic is on integers (nats in units of 2^-16): every machine gives the same entropies and the same patches.
+A context keeps at most 26 successors (one cache line); a new one beyond that takes the place of the rarest.
+Counts are halved when their sum exceeds 255, so that the model follows its source. Contexts live in a hash
+table with two places a bucket, which starts at 64 KiB and grows with the source up to 4 MiB; then a new
+context replaces the less used one of its bucket. So the cost of a source is proportional to its length and
+memory is bounded. All arithmetic is on integers (nats in units of 2^-16): every machine gives the same
+entropies and the same patches.
 """
 
 import math
@@ -31,13 +33,14 @@ MOST_COUNTED = 255
 FIRST_BITS, LAST_BITS = 9, 15  # log2 of the contexts per order that a table holds
 UNIT = 65536
 
-# ln i and i ln i in units of 2^-16 nat; no entry lies near enough to a half for a libm to round it differently
+# ln i and i ln i in units of 2^-16 nat; no entry lies near enough to a half for a libm to round it
+# differently
 LN = np.array([0] + [round(math.log(i) * UNIT) for i in range(1, 512)], np.int64)
 XLNX = np.array([0] + [round(i * math.log(i) * UNIT) for i in range(1, 512)], np.int64)
 CEILING = int(LN[256])
 
-# A context is a row of 32 uint16: its bytes (low and high half), n, u, S (low and high half), then successors,
-# each byte << 8 | count. n == 0: the row is free.
+# A context is a row of 32 uint16: its bytes (low and high half), n, u, S (low and high half), then
+# successors, each byte << 8 | count. n == 0: the row is free.
 _FIRST = 6
 _ROW = _FIRST + SUCCESSORS
 
@@ -131,8 +134,8 @@ def _entropy(row, shorter, ln, xlnx):
 def _advance(data, begin, rows, used, state, shift, last_size, prior, ln, xlnx, entropies):
     """Reads data[begin:] and writes their entropies; stops early where the tables should grow. Returns where.
 
-    rows [2, M, 32]; used [2] counts their taken rows; state = (bytes seen, the last four bytes, the last three
-    byte classes).
+    rows [2, M, 32]; used [2] counts their taken rows; state = (bytes seen, the last four bytes, the last
+    three byte classes).
     """
     seen, last, classes = state[0], state[1], state[2]
     size = rows.shape[1]
@@ -196,7 +199,7 @@ class LightStream:
         self._state = np.zeros(3, np.int64)
 
     def push(self, data: bytes) -> np.ndarray:
-        """Entropies after each pushed byte, float32 [len(data)] in [0, ln 256] nats, exact multiples of 2^-16."""
+        """Entropies after each pushed byte, float32 [len(data)], nats in [0, ln 256], multiples of 2^-16."""
         raw = np.frombuffer(data, np.uint8)
         entropies = np.empty(len(raw), np.float32)
         done = 0
@@ -217,7 +220,8 @@ class LightModel:
     """The default entropy model: no weights to fetch, above 10 MB/s on one core, the same on every machine.
 
     Args:
-        prior: tables of `thesphere.patches.prior.count`; None: the shipped one. Other tables are another model.
+        prior: tables of `thesphere.patches.prior.count`; None: the shipped one. Other tables are another
+            model.
     """
 
     def __init__(self, prior: np.ndarray | None = None) -> None:

@@ -21,4 +21,6 @@ def open_entropy_model(name: str) -> EntropyModel:
         return light
     near = get_close_matches(name, KNOWN, 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise InputError(f"unknown entropy model {name!r}: this version knows {', '.join((*KNOWN, light.id))}{hint}")
+    raise InputError(
+        f"unknown entropy model {name!r}: this version knows {', '.join((*KNOWN, light.id))}{hint}"
+    )

@@ -1,11 +1,12 @@
 """From bytes to patches and passages, as a stream: what is decided is given out, the rest waits.
 
-A passage is a run of whole patches of at most `passage_bytes`, closed at the strongest boundary in its second half:
-the end of a paragraph before that of a line, a sentence, a word; among equals where a patch starts, then where the
-model was most uncertain, then the last. A passage never ends inside a UTF-8 character. Patches may start inside one
-(the entropy model sees bytes) and the model need not be surprised where a line or sentence begins: a passage that
-closes there cuts the patch in two, as `max_patch_length` would, so that passages consist of whole patches. That adds
-at most one patch per passage; in arbitrary bytes (`text=False`) it happens only where no patch starts in reach.
+A passage is a run of whole patches of at most `passage_bytes`, closed at the strongest boundary in its second
+half: the end of a paragraph before that of a line, a sentence, a word; among equals where a patch starts,
+then where the model was most uncertain, then the last. A passage never ends inside a UTF-8 character. Patches
+may start inside one (the entropy model sees bytes) and the model need not be surprised where a line or
+sentence begins: a passage that closes there cuts the patch in two, as `max_patch_length` would, so that
+passages consist of whole patches. That adds at most one patch per passage; in arbitrary bytes (`text=False`)
+it happens only where no patch starts in reach.
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from thesphere.patches.boundaries import Rule, calibrated
 from thesphere.patches.entropy import EntropyModel
 
 SLICE_BYTES = 1 << 16
-"""A source is worked off in slices of 64 KiB, however it is pushed; the first of them calibrates the threshold."""
+"""A source is worked off in slices of 64 KiB, however it is pushed; the first calibrates the threshold."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,9 @@ def joined(cuts: list[Cut]) -> Cut:
     if len(cuts) == 1:
         return cuts[0]
     empty = Cut(*(np.empty(0, t) for t in (np.int32, np.float32, np.uint16, np.float32, np.int32)))
-    return Cut(*(np.concatenate([getattr(c, name) for c in [empty, *cuts]]) for name in Cut.__dataclass_fields__))
+    return Cut(
+        *(np.concatenate([getattr(c, name) for c in [empty, *cuts]]) for name in Cut.__dataclass_fields__)
+    )
 
 
 @njit(cache=True, nogil=True)
@@ -65,7 +68,7 @@ def _inside_character(data, p):
 
 @njit(cache=True, nogil=True)
 def _ending(data, p):
-    """What ends right before data[p], p >= 3: 5 paragraph, 4 line, 3 sentence, 2 word, 1 nothing, 0 half a line end."""
+    """What ends at p >= 3: 5 paragraph, 4 line, 3 sentence, 2 word, 1 nothing; 0 inside CR LF."""
     last, before, third = data[p - 1], data[p - 2], data[p - 3]
     if last == 10:
         above = p - 2
@@ -90,8 +93,9 @@ def _ending(data, p):
 def _cut(data, entropies, marks, longest, most, text, final, lengths, means, per_passage, sizes, averages):
     """Cuts all passages that are decided in data[0:n]; returns (bytes, patches, passages) used.
 
-    marks[p] says that a patch starts at p (p = n included: whether one starts right behind the data). A decision
-    is made when it cannot depend on bytes to come: `most` bytes and a quarter more are there, or no more will come.
+    marks[p] says that a patch starts at p (p = n included: whether one starts right behind the data). A
+    decision is made when it cannot depend on bytes to come: `most` bytes and a quarter more are there, or no
+    more will come.
     """
     n = len(data)
     tail = most // 4
@@ -102,7 +106,9 @@ def _cut(data, entropies, marks, longest, most, text, final, lengths, means, per
             break
         end = n
         if rest > most:
-            high = min(most, rest - tail) if rest < most + tail else most  # leave no crumb as the last passage
+            high = (
+                min(most, rest - tail) if rest < most + tail else most
+            )  # leave no crumb as the last passage
             end = -1
             best = -1.0
             opened = start
@@ -141,19 +147,21 @@ def _cut(data, entropies, marks, longest, most, text, final, lengths, means, per
 
 
 class Cutter:
-    """Cuts one source. `push` its bytes in any chunks, then `finish`: the cuts tile the bytes, whatever the chunks.
+    """Cuts one source. `push` its bytes in any chunks, then `finish`: the cuts tile the bytes, whatever the
+    chunks.
 
     Args:
-        model: the entropy model; boundaries are a function of the bytes and of `model.id`, plus these settings.
-        rule: a boundary rule in nats. None: a global threshold whose mean patch length over the first 64 KiB (or
-            over all, if shorter) is `target_patch_bytes`; nothing is given out before that much is known.
+        model: the entropy model; boundaries are a function of the bytes and of `model.id`, plus these
+            settings.
+        rule: a boundary rule in nats. None: a global threshold whose mean patch length over the first 64 KiB
+            (or over all, if shorter) is `target_patch_bytes`; nothing is given out before that much is known.
         target_patch_bytes: 8 suits the light model; only read when `rule` is None.
         max_patch_length: longer patches are split, 1..65535.
         passage_bytes: the most bytes of a passage, at least 8.
         text: the bytes are UTF-8; False: arbitrary bytes, no character to keep whole, no line to prefer.
 
-    Patch starts are those of `byte_starts` (the source stands behind a BOS), then split at `max_patch_length`. A
-    passage begins a patch anew.
+    Patch starts are those of `byte_starts` (the source stands behind a BOS), then split at
+    `max_patch_length`. A passage begins a patch anew.
     """
 
     def __init__(

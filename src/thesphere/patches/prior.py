@@ -1,12 +1,14 @@
 """What text is like before any of it was read: the entropies that the light model starts from.
 
-Most sources are a few kilobytes, too short to learn where words end. So the light model ships two tables: for each
-context of two and of three bytes the entropy of the byte that followed in a large body of text, with the same escapes to shorter
-contexts as in the model itself. Bytes that continue a UTF-8 character count as one class: the tables know the shape
-of any script, and the letters of Latin ones. Three bytes are hashed to 16 bits; those that collide are one context.
+Most sources are a few kilobytes, too short to learn where words end. So the light model ships two tables: for
+each context of two and of three bytes the entropy of the byte that followed in a large body of text, with the
+same escapes to shorter contexts as in the model itself. Bytes that continue a UTF-8 character count as one
+class: the tables know the shape of any script, and the letters of Latin ones. Three bytes are hashed to 16
+bits; those that collide are one context.
 
-The shipped tables were counted by `python -m thesphere.patches.prior FOLDER prior.safetensors` from the Python sources
-(code, comments, docstrings) of CPython's standard library, under the PSF licence 2.0. They hold entropies, no text.
+The shipped tables were counted by `python -m thesphere.patches.prior FOLDER prior.safetensors` from the
+Python sources (code, comments, docstrings) of CPython's standard library, under the PSF licence 2.0. They
+hold entropies, no text.
 """
 
 from collections.abc import Iterable
@@ -26,7 +28,7 @@ ESCAPE = 4
 
 
 def _contexts(data: np.ndarray, order: int) -> np.ndarray:
-    """For each position a number in [0, 2^16) for its last `order` byte classes, int64 [T]; zeros stand in front."""
+    """int64 [T]: for each position a number in [0, 2^16) for its last `order` byte classes, after zeros."""
     classes = np.where(data & 0xC0 == 0x80, 0x80, data).astype(np.uint64)
     key = np.zeros(len(data), np.uint64)
     for back in range(order):
@@ -37,8 +39,8 @@ def _contexts(data: np.ndarray, order: int) -> np.ndarray:
 def count(texts: Iterable[bytes]) -> np.ndarray:
     """The tables of `texts`: uint8 [2, 2 ** 16], entropies in steps of 1/32 nat.
 
-    Row 0 by the last two byte classes, with what is known of the last one where the two never occurred; row 1 by the
-    hash of the last three, UNKNOWN where they never occurred.
+    Row 0 by the last two byte classes, with what is known of the last one where the two never occurred; row 1
+    by the hash of the last three, UNKNOWN where they never occurred.
     """
     data = np.frombuffer(b"\n".join(texts), np.uint8)
     if len(data) < 2:

@@ -13,14 +13,14 @@ LONG = 48
 """Patches longer than this are "myelinated": the predictable runs along which text moves fast."""
 
 
-def statistics(lengths: Sequence[int] | np.ndarray) -> dict[str, int | float]:
+def patch_statistics(lengths: Sequence[int] | np.ndarray) -> dict[str, int | float]:
     """Statistics of patch lengths in bytes, the same keys for any number of patches (zeros for none).
 
-    num_patches, avg_length, min_length, max_length; p50, p75, p90, p95, each the element at int(n q) of the sorted
-    lengths; the number of patches in each size class small (<= 4), small_plus (<= 12), medium (<= 24), medium_plus
-    (<= 48), large (<= 127) and xl; myelination_ratio, the share of patches that are large or xl; and
-    myelination_density, the mean length of patches above 48 bytes (0 if there are none).
-    Raises InputError for lengths below 1.
+    num_patches, avg_length, min_length, max_length; p50, p75, p90, p95, each the element at int(n q) of the
+    sorted lengths; the number of patches in each size class small (<= 4), small_plus (<= 12), medium (<= 24),
+    medium_plus (<= 48), large (<= 127) and xl; myelination_ratio, the share of patches that are large or xl;
+    and myelination_density, the mean length of patches above 48 bytes (0 if there are none). Raises
+    InputError for lengths below 1.
     """
     values = np.sort(np.asarray(lengths, dtype=np.int64).ravel())
     n = len(values)

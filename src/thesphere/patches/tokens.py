@@ -25,8 +25,8 @@ def encode(data: bytes | str, add_bos: bool = True, add_eos: bool = True) -> np.
 def decode(ids: np.ndarray | list[int], cut_at_eos: bool = False) -> bytes:
     """The bytes behind `ids`; specials vanish. With `cut_at_eos` reading stops at the first EOS.
 
-    Bytes come back, not text: whether they are UTF-8 is the caller's question, and nothing is lost on the way.
-    Raises InputError for ids outside [0, 260).
+    Bytes come back, not text: whether they are UTF-8 is the caller's question, and nothing is lost on the
+    way. Raises InputError for ids outside [0, 260).
     """
     array = np.asarray(ids)
     if array.size == 0:

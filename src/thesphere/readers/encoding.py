@@ -25,8 +25,10 @@ def _keep_byte(error: UnicodeError) -> tuple[str, int]:
     """Decoding error handler: a bad byte b becomes the lone surrogate U+DC00 + b, which no decoder yields."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
-    wide = error.encoding.startswith("utf")  # whole units, to stay in step; else the next byte may be good again
-    end = error.end if wide else error.start + 1
+    whole = error.encoding.startswith(
+        "utf"
+    )  # units keep in step; elsewhere the very next byte may be good again
+    end = error.end if whole else error.start + 1
     return "".join(chr(0xDC00 + byte) for byte in error.object[error.start : end]), end
 
 

@@ -3,7 +3,7 @@
 Which field holds a row's text follows the item rules of TheSphere-JAX's patch ingestion: the named column,
 else the first that is not blank of text, content, instruction, output, raw, else the contents of "messages"
 joined by line ends. Two differences: the text is kept as it is, not stripped, so that offsets hold in the
-field; and a table in whose first rows no text is found is read as a plain file, not as the `str` of every row.
+field; and a table in whose first rows no text is found is read as a plain file, not as the `str` of its rows.
 """
 
 import csv

@@ -2,6 +2,7 @@
 
 import re
 from functools import lru_cache
+from unicodedata import category
 
 from thesphere.readers.base import Modality
 
@@ -79,7 +80,9 @@ _WIDE_BOMS = (  # the longer ones first: UTF-32-LE begins like UTF-16-LE
     (b"\xfe\xff", "utf-16-be"),
 )
 _WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
+_BEYOND = re.compile(rb"[\x80-\xff]")
 _BREAKS = re.compile("[ \n\r\t,.0-9A-Za-z\u3000-\u3002\uff0c]")
+_UNSEEN = ("Cf", "Zs", "Zl", "Zp")  # joiners, direction marks and spaces belong to text
 _SAMPLE = 4096
 _WIDE_SAMPLE = 2048
 
@@ -124,7 +127,7 @@ def encoding_of(head: bytes, *, complete: bool) -> str:
         return "utf-8"
     if any(head.startswith(mark, at) for at, mark in MAGIC):
         return "bytes"
-    return _legacy(head, complete)
+    return _legacy(head)
 
 
 def _is_utf8(head: bytes, complete: bool) -> bool:
@@ -147,7 +150,8 @@ def _reads_wide(head: bytes, encoding: str, marked: bool) -> bool:
     """Whether `head` reads as text in a UTF-16 or UTF-32 form.
 
     With a byte order mark it need only decode to little but printable characters. Without one it must also
-    hold ordinary signs (letters, digits, spaces, stops), which turn into ideographs in the wrong byte order.
+    hold ordinary signs (letters, digits, spaces, stops), which turn into ideographs in the wrong byte order,
+    and its ideographs must not all be pairs of ASCII letters, as in words with a NUL after each.
     """
     unit = 4 if encoding.startswith("utf-32") else 2
     sample = head[: min(len(head), _WIDE_SAMPLE) // unit * unit]
@@ -159,12 +163,14 @@ def _reads_wide(head: bytes, encoding: str, marked: bool) -> bool:
         return marked
     if text.count("\ufffd") > _CONTROL_SHARE * len(text):
         return False
-    odd = sum(
-        not c.isprintable() and c not in "\t\n\r\f\b\x1a\x1b\u3000\u2028\u2029\xa0\xad\u200b" for c in text
-    )
+    odd = sum(not (c.isprintable() or c in "\t\n\r\f\b\x1a\x1b" or category(c) in _UNSEEN) for c in text)
     if odd > _CONTROL_SHARE * len(text):
         return False
-    return marked or len(_BREAKS.findall(text)) >= 0.02 * len(text)
+    if marked:
+        return True
+    foreign = [c for c in text if c > "\x7f"]
+    pairs = sum(0x20 <= ord(c) >> 8 <= 0x7E and 0x20 <= ord(c) & 0xFF <= 0x7E for c in foreign)
+    return pairs <= 0.9 * len(foreign) and len(_BREAKS.findall(text)) >= 0.02 * len(text)
 
 
 _FAMILIES = (
@@ -195,18 +201,16 @@ _COMMON = {  # lead bytes of the everyday ideographs or syllables
 }
 
 
-def _legacy(head: bytes, complete: bool) -> str:
+def _legacy(head: bytes) -> str:
     """The best guess at an older encoding, from at most 4 KiB of the lines that are not ASCII.
 
     charset-normalizer tells scripts apart well, but Western from Central European badly, and it gives up on
     rare characters. So among Latin encodings the one that fits the alphabet of one language best wins,
     Western first, and where it gives up the one whose ideographs are everyday ones.
     """
-    lines = head.splitlines(keepends=True)
-    if not complete and len(lines) > 1:
-        lines.pop()  # it may end within a character
-    sample = b"".join(line for line in lines if not line.isascii())[:_SAMPLE] or head[:_SAMPLE]
-    return _guess(sample)
+    lines = ((line, _BEYOND.search(line)) for line in head.splitlines(keepends=True))
+    near = b"".join(line[max(match.start() - 64, 0) :] for line, match in lines if match)
+    return _guess(near[:_SAMPLE])
 
 
 @lru_cache(maxsize=64)

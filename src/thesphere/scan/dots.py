@@ -7,56 +7,51 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def dot_and_square(values, row, step, query, width):
-    """<query, x> and <x, x> in float64 for x = values[row] * step.
+def dot(values, row, step, query):
+    """<query, x> in float64 for x = values[row] * step; query float64 [D].
 
-    Eight partial sums, always added in the same order: the result depends on nothing but the two vectors, not on
-    batch, part, thread or machine (no BLAS, and no fused multiply-add, which numba leaves out by default).
+    Eight partial sums, always added in the same order: the result depends on nothing but the two vectors, not
+    on batch, part, thread or machine (no BLAS, and no fused multiply-add, which numba leaves out by default).
     """
-    a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = 0.0
-    b0 = b1 = b2 = b3 = b4 = b5 = b6 = b7 = 0.0
-    whole = width - width % 8
+    a = b = c = d = e = f = g = h = 0.0
+    whole = len(query) - len(query) % 8
     for j in range(0, whole, 8):
-        v0 = np.float64(values[row, j]) * step
-        v1 = np.float64(values[row, j + 1]) * step
-        v2 = np.float64(values[row, j + 2]) * step
-        v3 = np.float64(values[row, j + 3]) * step
-        v4 = np.float64(values[row, j + 4]) * step
-        v5 = np.float64(values[row, j + 5]) * step
-        v6 = np.float64(values[row, j + 6]) * step
-        v7 = np.float64(values[row, j + 7]) * step
-        a0 += v0 * query[j]
-        a1 += v1 * query[j + 1]
-        a2 += v2 * query[j + 2]
-        a3 += v3 * query[j + 3]
-        a4 += v4 * query[j + 4]
-        a5 += v5 * query[j + 5]
-        a6 += v6 * query[j + 6]
-        a7 += v7 * query[j + 7]
-        b0 += v0 * v0
-        b1 += v1 * v1
-        b2 += v2 * v2
-        b3 += v3 * v3
-        b4 += v4 * v4
-        b5 += v5 * v5
-        b6 += v6 * v6
-        b7 += v7 * v7
-    for j in range(whole, width):
-        value = np.float64(values[row, j]) * step
-        a0 += value * query[j]
-        b0 += value * value
-    dot = ((a0 + a1) + (a2 + a3)) + ((a4 + a5) + (a6 + a7))
-    return dot, ((b0 + b1) + (b2 + b3)) + ((b4 + b5) + (b6 + b7))
+        a += np.float64(values[row, j]) * step * query[j]
+        b += np.float64(values[row, j + 1]) * step * query[j + 1]
+        c += np.float64(values[row, j + 2]) * step * query[j + 2]
+        d += np.float64(values[row, j + 3]) * step * query[j + 3]
+        e += np.float64(values[row, j + 4]) * step * query[j + 4]
+        f += np.float64(values[row, j + 5]) * step * query[j + 5]
+        g += np.float64(values[row, j + 6]) * step * query[j + 6]
+        h += np.float64(values[row, j + 7]) * step * query[j + 7]
+    for j in range(whole, len(query)):
+        a += np.float64(values[row, j]) * step * query[j]
+    return ((a + b) + (c + d)) + ((e + f) + (g + h))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def score(values, row, step, query, width, query_norm, cosine):
+def norm(values, row, step, width):
+    """|x| in float64 for the first `width` columns of x = values[row] * step, in one fixed order."""
+    a = b = c = d = 0.0
+    whole = width - width % 4
+    for j in range(0, whole, 4):
+        a += (np.float64(values[row, j]) * step) ** 2
+        b += (np.float64(values[row, j + 1]) * step) ** 2
+        c += (np.float64(values[row, j + 2]) * step) ** 2
+        d += (np.float64(values[row, j + 3]) * step) ** 2
+    for j in range(whole, width):
+        a += (np.float64(values[row, j]) * step) ** 2
+    return np.sqrt((a + b) + (c + d))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def score(values, row, step, query, query_norm, cosine):
     """The score that the index promises: <q, x>, or <q, x> / (|q| |x|) with 0 for a zero vector."""
-    dot, square = dot_and_square(values, row, step, query, width)
+    product = dot(values, row, step, query)
     if not cosine:
-        return dot
-    norm = query_norm * np.sqrt(square)
-    return dot / norm if norm > 0.0 else 0.0
+        return product
+    both = query_norm * norm(values, row, step, len(query))
+    return product / both if both > 0.0 else 0.0
 
 
 class Packed:

@@ -12,7 +12,7 @@ a little larger than Cauchy-Schwarz asks, which covers every rounding between he
 import numpy as np
 from numba import njit
 
-from thesphere.scan.dots import dot_and_square, score
+from thesphere.scan.dots import norm, score
 
 TERMS = 3  # columns of the query terms: weight, spread, slip
 COARSE = 2.0**-20  # relative slack of the float32 pre-test (a few float32 roundings, each 2^-24)
@@ -91,11 +91,11 @@ def _bar(threshold):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _some(dots, r, errors, share, bars):
-    """Whether any query might want the row. Without a branch, so that it becomes vector instructions."""
-    hit = np.int32(0)
+    """Whether any query might want row r. Without a branch and in one bit: so it becomes vector instructions."""
+    hit = False
     for q in range(dots.shape[1]):
-        hit |= np.int32((np.float32(dots[r, q]) + errors[q]) * share >= bars[q])
-    return np.int32(hit) != 0
+        hit |= (np.float32(dots[r, q]) + errors[q]) * share >= bars[q]
+    return hit
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -163,16 +163,16 @@ def tile_pass(dots, start, base, rows, tile, live, terms, heaps, positions, uppe
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _product(codes, row, query):
-    """Exact int8 product of one coded row with one coded query."""
+    """Exact product of one coded row with one coded query, int16 [W] (widened once, not for each row)."""
     total = np.int32(0)
-    for j in range(codes.shape[1]):
+    for j in range(len(query)):
         total += np.int32(codes[row, j]) * np.int32(query[j])
-    return np.int32(total)  # numba's own sum is 64 bits wide and four times slower
+    return np.int32(total)  # told to be 32 bits, or numba's 64-bit sums take four times as long
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def row_pass(codes, start, base, rows, live, query, terms, heaps, positions, uppers, counts):
-    """`tile_pass` for a single query, products included: codes int8 [R, W], query int8 [W], the rest as there."""
+    """`tile_pass` for a single query, products included: codes int8 [R, W], query int16 [W], the rest as there."""
     weights, residuals, lengths = rows
     count = len(codes)
     weight, spread, slip = terms[0]
@@ -220,30 +220,29 @@ def rescore(values, scales, lossless, queries, norms, cosine, base, offset, posi
     values: float32 [N, D] vectors, or int8 [N, W] codes when lossless (then times their scale); queries float64
     [Q, D], norms float64 [Q]. Fills ids and scores [Q, C] beside positions.
     """
-    width = queries.shape[1]
     for q in range(len(counts)):
         for c in range(counts[q]):
             row = positions[q, c] - base
             if 0 <= row < len(values):
                 step = np.float64(scales[row]) if lossless else 1.0
                 ids[q, c] = offset + row
-                scores[q, c] = score(values, row, step, queries[q], width, norms[q], cosine)
+                scores[q, c] = score(values, row, step, queries[q], norms[q], cosine)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def score_rows(values, scales, lossless, query, norm, cosine, rows, scores):
+def score_rows(values, scales, lossless, query, query_norm, cosine, rows, scores):
     """Float64 scores of chosen rows of one part for one query float64 [D]: fills scores, float64 [M]."""
     for m in range(len(rows)):
         row = rows[m]
         step = np.float64(scales[row]) if lossless else 1.0
-        scores[m] = score(values, row, step, query, len(query), norm, cosine)
+        scores[m] = score(values, row, step, query, query_norm, cosine)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def norms_of(queries, norms):
-    """Norms of queries float64 [Q, D], summed in the order of `score`: fills norms, float64 [Q]."""
+    """Norms of queries float64 [Q, D], summed as `score` sums those of rows: fills norms, float64 [Q]."""
     for q in range(len(queries)):
-        norms[q] = np.sqrt(dot_and_square(queries, q, 1.0, queries[q], queries.shape[1])[1])
+        norms[q] = norm(queries, q, 1.0, queries.shape[1])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -29,7 +29,7 @@ from thesphere.scan.rows import Codes, as_rows, encode, frozen
 
 Metric = Literal["ip", "cosine"]
 
-TILE = 1024  # rows per tile: TILE x BLOCK int32 products stay in a second-level cache
+TILE = 512  # rows per tile: TILE x BLOCK int32 products stay in a second-level cache
 BLOCK = 256  # queries per tile, at most
 FEW = 3  # up to so many queries are cheaper one by one, without packing
 ROOM = 1 << 20  # candidates that all queries of a block may hold together
@@ -143,7 +143,7 @@ def bounds(part: Part, query, metric: Metric = "ip") -> tuple[np.ndarray, np.nda
     asked = _Queries.of([part], query, metric).alone()
     lower, upper = np.empty(len(part)), np.empty(len(part))
     table = _Table(part, metric)
-    bound_pass(table.codes, table.rows[1:], asked.codes.codes[0], asked.terms[0], lower, upper)
+    bound_pass(table.codes, table.rows[1:], asked.wide(0), asked.terms[0], lower, upper)
     return lower, upper
 
 
@@ -222,6 +222,10 @@ class _Queries:
             self.codes.cut(start, end), self.terms[cut], self.exact[cut], self.norms[cut], self.cosine
         )
 
+    def wide(self, q: int) -> np.ndarray:
+        """One query's code as int16 [W], as the passes for single queries take it."""
+        return frozen(self.codes.codes[q].astype(np.int16))
+
     def alone(self) -> "_Queries":
         if len(self) != 1:
             raise InputError(f"expected one query, got {len(self)}")
@@ -299,7 +303,7 @@ class _Block:
                     base,
                     table.rows[1:],
                     table.part.mask,
-                    self.asked.codes.codes[q],
+                    self.asked.wide(q),
                     self.asked.terms[one],
                     self.heaps[one],
                     self.positions[one],

@@ -20,7 +20,8 @@ _MAX_DEPTH = 8
 _MAX_ITEMS = 1_024
 
 # What the earlier writers put under each key: text, unsigned, float (null when it was not finite), boolean,
-# map, "[" for a list of one kind. Any other key may hold any of these, a negative integer or a mixed list.
+# map, "[" for a list of one kind. Any other key may hold any of these, null or a list. They wrote no negative
+# numbers and no lists of whole numbers: to allow for those would make odd numbers and all texts doubtful.
 _KINDS = {
     **dict.fromkeys(("char", "column", "format", "kind", "language", "modality", "node_type", "reason"), "t"),
     **dict.fromkeys(("section_name", "segment_name", "source", "source_id", "source_type", "view"), "t"),
@@ -38,7 +39,8 @@ _KINDS = {
     "bbox_centroids": "[m",
     "bounding_boxes": "[m",
 }
-_ANY = "tufbimln"
+_ANY = "tufbmln"
+_ITEMS = "tfml"
 
 
 class Blob:
@@ -119,7 +121,7 @@ class Blob:
         """What the rest of the blob says as a JSON object written without types.
 
         Its keys are sorted and it ends with the blob. The kinds of the earlier writers' own keys are known;
-        for other keys every reading that fits is followed, and only what all of them agree on is returned.
+        for other keys every reading that fits is followed, and only what all agree on is returned.
 
         Returns:
             the recovered entries, and whether they are certainly all of them.
@@ -160,7 +162,7 @@ class _Search:
             if kind == "m":
                 found += self.maps(at, depth + 1)
             elif kind == "l":
-                found += self.lists(at, _ANY, depth + 1)
+                found += self.lists(at, _ITEMS, depth + 1)
             elif kind == "n":
                 found.append((None, at))
             else:
@@ -227,11 +229,6 @@ def _scalar(blob: Blob, kind: str) -> Any:
         return blob.unsigned()
     if kind == "b":
         return blob.boolean()
-    if kind == "i":  # only negative numbers are written signed: zigzag, so odd
-        value = blob.unsigned()
-        if value % 2 == 0:
-            raise FormatError("not negative")
-        return -(value // 2) - 1
     value = struct.unpack("<d", blob.take(8))[0]
     if not math.isfinite(value):
         raise FormatError("not finite")

@@ -1,11 +1,12 @@
 """Raw bytes in compressed blocks, so that any span is read by inflating only the blocks it touches.
 
-A file is: magic, the stored blocks one after another, a table of (stored length, CRC-32 of the stored bytes) as
+A file is: magic, the stored blocks one after another, a table of (length, CRC-32) of each stored block as
 u32 pairs, and a footer of fixed size (raw length, block size, CRC-32 of table and footer, magic). Every block
 holds `BLOCK` raw bytes, the last one fewer. A stored block as long as its raw bytes is those bytes; a shorter
 one is a zlib stream.
 """
 
+import contextlib
 import os
 import struct
 import zlib
@@ -87,7 +88,8 @@ class BlockWriter:
 
     def close(self) -> None:
         """Give the file up unfinished (nothing happens after `finish`)."""
-        self._file.close()
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def _store(self, raw: bytes) -> None:
         packed = zlib.compress(raw, LEVEL)
@@ -99,6 +101,7 @@ class BlockWriter:
         try:
             self._file.write(data)
         except OSError as error:
+            self.close()
             raise disk_error(error, f"write {self.path}") from error
 
     def __enter__(self) -> "BlockWriter":
@@ -107,10 +110,11 @@ class BlockWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None:
+        try:
+            if kind is None and not self._file.closed:
+                self.finish()
+        finally:
             self.close()
-        elif not self._file.closed:
-            self.finish()
 
 
 class Blocks:

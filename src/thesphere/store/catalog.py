@@ -17,6 +17,7 @@ Text from file names may hold any bytes (surrogates), so it is stored as a blob.
 """
 
 import contextlib
+import functools
 import hashlib
 import os
 import sqlite3
@@ -63,6 +64,7 @@ CREATE INDEX paths_of_document ON paths (document);
 MIGRATIONS = [M001_FIRST]  # in order; the schema number is how many of them a catalog has seen
 SCHEMA = len(MIGRATIONS)
 
+TABLES = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_stat%'"
 GENERATIONS = "SELECT number, created_ns, documents, paths, bytes, tally, hash FROM generations"
 ROWS = {  # every row that a manifest covers, with names in place of numbers
     "setting": "SELECT name, value FROM settings",
@@ -175,9 +177,7 @@ class Catalog:
         if create:
             with self.transaction():
                 self.connection.execute(f"PRAGMA application_id = {_APPLICATION}")
-                for statement in (s for migration in MIGRATIONS for s in migration.split(";") if s.strip()):
-                    self.connection.execute(statement)
-                self.connection.execute(f"PRAGMA user_version = {SCHEMA}")
+                _migrate(self.connection)
         if self._number("PRAGMA application_id") != _APPLICATION:
             raise FormatError(f"{self.path.parent} is not a collection: {self.path.name} is not a catalog")
         schema = self._number("PRAGMA user_version")
@@ -185,8 +185,8 @@ class Catalog:
             raise SchemaError(
                 f"{self.path.parent} has schema {schema}, this version reads up to {SCHEMA}: upgrade it"
             )
-        if schema < 1:
-            raise FormatError(f"{self.path} is damaged: schema {schema}")
+        if schema != SCHEMA or set(self.connection.execute(TABLES)) != _expected_tables():
+            raise FormatError(f"{self.path} is damaged: its tables are not those of schema {SCHEMA}")
 
     def close(self) -> None:
         self.connection.close()
@@ -278,9 +278,9 @@ class Catalog:
         """What is wrong with the catalog itself: B-trees, the chain of generations, the tally of the rows."""
         found = []
         with self.reading() as connection:
-            found += [
-                f"catalog: {line}" for (line,) in connection.execute("PRAGMA integrity_check") if line != "ok"
-            ]
+            for (line,) in connection.execute("PRAGMA integrity_check"):
+                if line != "ok":
+                    found.append(f"catalog: {' '.join(line.split())}")
             before = b""
             for number, row in enumerate(connection.execute(f"{GENERATIONS} ORDER BY number")):
                 generation = Generation(*row)
@@ -317,6 +317,19 @@ class Tally:
 
     def digest(self) -> bytes:
         return self._sum.to_bytes(32, "little")
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    for statement in ";".join(MIGRATIONS).split(";"):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {SCHEMA}")
+
+
+@functools.cache
+def _expected_tables() -> set[tuple[str, str, str, str]]:
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        _migrate(connection)
+        return set(connection.execute(TABLES))
 
 
 def _row_hash(kind: str, row: tuple[Any, ...]) -> int:
@@ -369,4 +382,6 @@ def told(path: Path, doing: str) -> Iterator[None]:
             ) from error
         if code == sqlite3.SQLITE_IOERR:
             raise SphereError(f"cannot {doing} {path}: {error}; the disk is full or failing") from error
-        raise FormatError(f"{path} is damaged or not a catalog: {error}") from error
+        raise FormatError(f"{path} is damaged or not a catalog: {' '.join(str(error).split())}") from error
+    except UnicodeDecodeError as error:  # even the message quotes damaged bytes
+        raise FormatError(f"{path} is damaged or not a catalog") from error

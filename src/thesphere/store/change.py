@@ -56,11 +56,8 @@ class Change:
 
     def drop_part(self, part: int) -> None:
         """The part is no longer named; all its documents must be dead."""
-        for kind, table, key in (
-            ("file", "files", "part"),
-            ("dead", "dead", "part"),
-            ("part", "parts", "id"),
-        ):
+        named_in = [("file", "files", "part"), ("dead", "dead", "part"), ("part", "parts", "id")]
+        for kind, table, key in named_in:
             for row in self.run(f"{ROWS[kind]} WHERE {key} = ?", (part,)).fetchall():
                 self.tally.drop(kind, *row)
             self.run(f"DELETE FROM {table} WHERE {key} = ?", (part,))

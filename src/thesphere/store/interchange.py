@@ -160,16 +160,7 @@ def _map_npy(path: Path) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # headers of Python 2
             array = np.lib.format.open_memmap(path, mode="r")
-    except (
-        ValueError,
-        TypeError,
-        OverflowError,
-        SyntaxError,
-        MemoryError,
-        RecursionError,
-        KeyError,
-        OSError,
-    ) as error:
+    except Exception as error:  # NumPy reads the header as Python source: its tokeniser and parser raise too
         raise FormatError(f"{path} is not a sound .npy file: {str(error)[:200]}") from error
     behind = path.stat().st_size - array.offset - array.nbytes
     if behind:

@@ -268,14 +268,16 @@ def _starts(file: Tensors, count: int) -> np.ndarray:
             )
     elif indices is not None:
         starts = indices
-        if starts.max(initial=0) >= count and count:
+        if starts.max(initial=-1) >= count:
             raise file.wrong("patch_indices", f"as high as {starts.max()}", f"less than the {count} rows")
     else:
         lengths = file.sizes("patch_lengths")
         if lengths.sum() != count or (lengths == 0).any():
             raise file.wrong("patch_lengths", f"{lengths.sum()} in sum", f"{count}, without zeros")
         return np.cumsum(lengths) - lengths
-    if count and (not len(starts) or starts[0] != 0):
+    if not count:
+        return np.zeros(0, np.int64)
+    if not len(starts) or starts[0] != 0:
         starts = np.concatenate([[0], starts])
         file.note("patch_mask", "the first row continues a patch of the part before")
     if "patch_lengths" in file and not np.array_equal(

@@ -157,7 +157,7 @@ def _read_database(path: Path, size: int) -> Hypergraph:
             for pragma in ("trusted_schema = OFF", "query_only = ON", "cell_size_check = ON"):
                 base.execute(f"PRAGMA {pragma}")
             return _Database(path, base, size).graph()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeError) as error:
         raise FormatError(f"{path} is not a readable SQLite file: {error}") from error
 
 

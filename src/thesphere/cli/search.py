@@ -1,0 +1,212 @@
+"""`thesphere search`: a question, a byte string, and how the answers are shown."""
+
+import os
+import re
+import sys
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from thesphere.cli.console import Flag, Json, put_json, shown_path, size_words, talk, terminal_width
+from thesphere.errors import InputError
+from thesphere.readers import analysis_text, path_of
+from thesphere.sphere import Hit, Hits, Sphere
+
+LINES = 4  # of a hit's text that are shown
+AROUND = 120  # bytes shown on either side of an occurrence of a byte string
+_ESCAPE = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|([nrt0\\]))")
+_LETTERS = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"0": b"\0", b"\\": b"\\"}
+
+
+def search(
+    collection: str,
+    /,
+    *query: str,
+    k: Annotated[int, Parameter(name=["-k", "--k"])] = 10,
+    vectors: bool | None = None,
+    contains: str | None = None,
+    explain: Flag = False,
+    verify: Flag = False,
+    json: Json = False,
+) -> int:
+    """Ask a collection. Exit code 0 if something was found, 1 if not.
+
+    Every answer is a byte span of a source, shown as path:line. Put a query that begins with a dash behind --.
+
+    Parameters
+    ----------
+    collection
+        The collection, NAME.sphere.
+    query
+        The question.
+    k
+        How many answers.
+    vectors
+        Let embeddings join the ranking (default: only if the encoder was chosen for its meaning).
+    contains
+        Find this byte string instead: text with \\xNN, \\n, \\r, \\t, \\0 and \\\\, or hex:CAFE.
+    explain
+        Tell how the answer came about.
+    verify
+        Prove the answer again by full enumeration.
+    json
+        Print one JSON document.
+    """
+    if bool(query) == (contains is not None):
+        given = "both a question and --contains were" if query else "neither a question nor --contains was"
+        raise InputError(f"{given} given; give one of them")
+    with Sphere.open(collection) as sphere:
+        if contains is not None:
+            hits = sphere.search(contains=parse_bytes(contains), k=k)
+        else:
+            hits = sphere.search(" ".join(query), k=k, vectors=vectors)
+        if json:
+            document = hits.as_dict()
+            for each, hit in zip(document["hits"], hits, strict=True):
+                each["path"] = places(sphere, hit)[0]
+            put_json(document)
+        else:
+            show(sphere, hits, explain=explain)
+        if verify:
+            sphere.prove(hits)
+            talk("proved again by full enumeration")
+    if json and explain:
+        talk(hits.explain())
+    return 0 if hits else 1
+
+
+def parse_bytes(text: str) -> bytes:
+    """The bytes that `--contains` names.
+
+    Raises:
+        InputError: `hex:` with something that is not hexadecimal.
+    """
+    if text.startswith("hex:"):
+        try:
+            return bytes.fromhex(text[4:])
+        except ValueError as error:
+            raise InputError(
+                f"{text!r} is not hexadecimal; write pairs of digits as in hex:89504e47"
+            ) from error
+    return _ESCAPE.sub(
+        lambda match: bytes.fromhex(match[1].decode()) if match[1] else _LETTERS[match[2]], os.fsencode(text)
+    )
+
+
+def places(sphere: Sphere, hit: Hit) -> list[str]:
+    """Where the content of a hit lies: the path of each of its names, of a row with the row behind a #."""
+    view = sphere.view
+    part, local = view.locate_point(hit.point)
+    record = part.record(int(part.window_document[part.point_window[local]]))
+    found = []
+    for uri in record.uris:
+        path = path_of(uri)
+        row = uri[uri.rindex("#") :] if path is not None and uri != path and "#" in uri else ""
+        found.append("stdin" if path is None else path + row)
+    return found
+
+
+def show(sphere: Sphere, hits: Hits, *, explain: bool = False, most: int | None = None) -> None:
+    """Print hits for people: in colour on a terminal, plain elsewhere."""
+    width = terminal_width()
+    for hit in hits[:most]:
+        paths = [shown_path(path) for path in places(sphere, hit)]
+        state = f"{hits.status}, stale" if hit.stale else hits.status
+        _line(
+            (f"{_clean(paths[0])}:{hit.line}", "bold cyan"),
+            (f"  bytes {hit.start}-{hit.end}  score {hit.score:.4g}  {state}", ""),
+        )
+        for text, marks in excerpt(*_text(sphere, hit, hits.request.contains)):
+            _line(("    ", ""), *_trimmed(text, marks, width - 4))
+        if len(paths) > 1:
+            _line(("    same content: " + _clean(", ".join(paths[1:])), "dim"))
+    if explain:
+        _line((hits.explain(), ""))
+    if not hits:
+        _line((f"nothing found for {_clean(str(hits.request))}", ""))
+    _line((closing(hits), "dim"))
+
+
+def closing(hits: Hits) -> str:
+    """The last line of an answer: its status, its gap and what it cost."""
+    cost = hits.cost
+    return (
+        f"{hits.status}, gap {hits.gap:.3g}; looked at {size_words(cost.bytes_scanned)} of"
+        f" {size_words(cost.bytes_stored)}, {cost.milliseconds:.1f} ms"
+    )
+
+
+def _text(sphere: Sphere, hit: Hit, contains: bytes | None) -> tuple[str, list[tuple[int, int]]]:
+    """The text to show with its marks: the hit's, or an occurrence with the rest of its line."""
+    if contains is None:
+        return hit.text, hit.marks
+    view = sphere.view
+    part, local = view.locate_point(hit.point)
+    document = int(part.window_document[part.point_window[local]])
+    opens = int(part.document_base[document])
+    closes = opens + int(part.document_byte[document + 1] - part.document_byte[document])
+    start, end = max(opens, hit.start - AROUND), min(closes, hit.end + AROUND)
+    if start > hit.start or end < hit.end:  # it spans two parts
+        return hit.text, [(0, len(hit.text))]
+    data = view.read(part, document, start, end)[0]
+    at, until = hit.start - start, hit.end - start
+    before = data[:at].rpartition(b"\n")[2]
+    after = data[until:].partition(b"\n")[0]
+    head, found, tail = (analysis_text(piece, hit.encoding) for piece in (before, data[at:until], after))
+    return head + found + tail, [(len(head), len(head) + len(found))]
+
+
+def excerpt(text: str, marks: list[tuple[int, int]]) -> list[tuple[str, list[tuple[int, int]]]]:
+    """The neighbouring lines of a text that hold the most marks, each with the marks that lie in it."""
+    lines: list[tuple[str, list[tuple[int, int]]]] = []
+    at = 0
+    for line in text.split("\n"):
+        inside = [
+            (max(a, at) - at, min(b, at + len(line)) - at) for a, b in marks if a < at + len(line) and b > at
+        ]
+        if line.strip():
+            lines.append((_clean(line), inside))
+        at += len(line) + 1
+    first = max(
+        range(max(1, len(lines) - LINES + 1)), key=lambda i: sum(len(m) for _, m in lines[i : i + LINES])
+    )
+    return lines[first : first + LINES]
+
+
+def _clean(text: str) -> str:
+    """As many characters as `text`, none of which a terminal would obey."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else " " if c == "\t" else "\u00b7" for c in text)
+
+
+def _trimmed(line: str, marks: list[tuple[int, int]], width: int) -> list[tuple[str, str]]:
+    """Pieces of a line with their styles, cut so that its first mark can be seen."""
+    indent = len(line) - len(line.lstrip())
+    begin = 0
+    if len(line) > width:
+        begin = min(indent, marks[0][0]) if marks else indent
+        if marks and marks[0][1] > begin + width:
+            begin = max(0, marks[0][0] - width // 3)
+    end = min(len(line), begin + max(width, 20))
+    pieces: list[tuple[str, str]] = []
+    at = begin
+    for a, b in marks:
+        a, b = max(a, at), min(b, end)
+        if a < b:
+            pieces += [(line[at:a], ""), (line[a:b], "bold yellow")]
+            at = b
+    return [*pieces, (line[at:end], "")]
+
+
+def _line(*pieces: tuple[str, str]) -> None:
+    """Print a line of (text, style) pieces."""
+    if not sys.stdout.isatty():
+        text = "".join(text for text, _ in pieces)
+        encoding = sys.stdout.encoding or "utf-8"
+        print(text.encode(encoding, "backslashreplace").decode(encoding))
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(highlight=False, soft_wrap=True).print(Text.assemble(*pieces))
