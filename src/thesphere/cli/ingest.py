@@ -2,10 +2,11 @@
 
 import shutil
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
-from thesphere.cli.console import Bar, Flag, Json, Size, count_words, put_json, size_words, talk
+from thesphere.cli.console import Bar, Flag, Json, Size, count_words, misuse, put_json, size_words, talk
 from thesphere.errors import InputError, LockedError, NotFoundError, SphereError
 from thesphere.sphere import Report, Sphere
 
@@ -55,7 +56,7 @@ def ingest(
         Print the summary as one JSON document.
     """
     if not paths:
-        raise InputError("no path was given; name a file or a folder to ingest")
+        raise misuse("no path was given; name a file or a folder to ingest")
     settings = {
         "points": points,
         "encoder": encoder,
@@ -69,12 +70,7 @@ def ingest(
         put_json({"collection": str(Path(into).resolve()), **summary(report)})
     tell(report, into)
     if not (report.added or report.replaced or report.unchanged or report.duplicates):
-        reasons = (
-            f" ({report.skipped[0].name}: {report.skipped[0].reason})" if len(report.skipped) == 1 else ""
-        )
-        raise InputError(
-            f"nothing to read was found in {', '.join(paths)}{reasons}; name files or a folder with some"
-        )
+        raise nothing(paths, report)
     return 0
 
 
@@ -104,7 +100,7 @@ def take(
         with sphere, Bar() as bar:
             report = sphere.ingest(*paths, max_size=max_size, column=column, progress=bar)
     except KeyboardInterrupt:
-        kept = sphere.collection.stats()["sources"]
+        kept = _sources(sphere)
         _undo(sphere, made)
         told = (
             f"interrupted; {count_words(int(kept), 'source')} of {into} are committed"
@@ -121,6 +117,14 @@ def take(
     return report
 
 
+def nothing(paths: tuple[str, ...], report: Report) -> InputError:
+    """The error for a run that found nothing to take."""
+    only = f" ({report.skipped[0].name}: {report.skipped[0].reason})" if len(report.skipped) == 1 else ""
+    return InputError(
+        f"nothing to read was found in {', '.join(paths)}{only}; name files, or a folder of them"
+    )
+
+
 def create(into: str, given: dict) -> Sphere:
     """A new collection under a name that ends in .sphere, as everything that skips collections expects."""
     path = Path(into)
@@ -135,8 +139,13 @@ def _undo(sphere: Sphere, made: bool) -> None:
     """Take a collection away that this run has made and that has remained empty."""
     if made:
         with suppress(SphereError), sphere.collection.writer():
-            if not sphere.collection.stats()["sources"]:
+            if not _sources(sphere):
                 shutil.rmtree(sphere.path)
+
+
+def _sources(sphere: Sphere) -> int:
+    with sphere.collection.snapshot() as snapshot:
+        return snapshot.sources
 
 
 def _agree(sphere: Sphere, into: str, given: dict) -> None:
@@ -152,26 +161,21 @@ def _agree(sphere: Sphere, into: str, given: dict) -> None:
             wanted = open_entropy_model(value).id
         if wanted != have:
             option = "--no-copy" if name == "copy" else f"--{name.replace('_', '-')} {value}"
-            was = "with the bytes kept" if name == "copy" else f"with {have}"
+            was = "with the bytes kept" if name == "copy" else f"with {name.replace('_', ' ')} {have}"
             raise InputError(f"{into} was made {was}; leave {option} out, or ingest into another collection")
 
 
 def summary(report: Report) -> dict:
     """What `--json` prints."""
-    return {
-        **vars(report),
-        "skipped": [{"name": each.name, "reason": each.reason} for each in report.skipped],
-    }
+    return asdict(report)
 
 
 def tell(report: Report, into: str) -> None:
     """The summary for people, on standard error."""
     parts = [f"{report.added:,} added"]
-    parts += [
-        f"{count:,} {word}"
-        for count, word in ((report.replaced, "replaced"), (report.unchanged, "unchanged"))
-        if count
-    ]
+    for count, word in ((report.replaced, "replaced"), (report.unchanged, "unchanged")):
+        if count:
+            parts.append(f"{count:,} {word}")
     if report.duplicates:
         parts.append(f"{report.duplicates:,} with content that is there already")
     if report.skipped:

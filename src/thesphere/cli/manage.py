@@ -1,7 +1,6 @@
 """`thesphere info`, `remove`, `compact` and `verify`: what a collection holds, and its care."""
 
-from thesphere.cli.console import Bar, Flag, Json, count_words, put_json, shown_path, size_words, talk
-from thesphere.errors import InputError
+from thesphere.cli.console import Bar, Flag, Json, count_words, misuse, put_json, shown_path, size_words, talk
 from thesphere.readers import path_of
 from thesphere.sphere import Sphere
 
@@ -60,7 +59,7 @@ def remove(collection: str, /, *names: str, json: Json = False) -> int:
         Print one JSON document.
     """
     if not names:
-        raise InputError("no source was named; `thesphere info NAME.sphere --sources` lists them")
+        raise misuse("no source was named; `thesphere info NAME.sphere --sources` lists them")
     with Sphere.open(collection) as sphere:
         count = sphere.remove(*names)
     if json:
@@ -106,9 +105,8 @@ def verify(collection: str, /, *, json: Json = False) -> int:
     for problem in problems:
         talk(problem)
     if problems:
-        talk(
-            f"error: {collection}: {count_words(len(problems), 'problem')} found; restore it from a copy or ingest again"
-        )
+        found = count_words(len(problems), "problem")
+        talk(f"error: {collection}: {found} found; restore it from a copy or ingest again")
         return 1
     talk(f"{collection} is sound: every stored byte is what was committed")
     return 0

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from thesphere.cli.console import Flag, Json, put_json, shown_path, size_words, talk, terminal_width
+from thesphere.cli.console import Flag, Json, misuse, put_json, shown_path, size_words, talk, terminal_width
 from thesphere.errors import InputError
 from thesphere.readers import analysis_text, path_of
 from thesphere.sphere import Hit, Hits, Sphere
@@ -31,7 +31,8 @@ def search(
 ) -> int:
     """Ask a collection. Exit code 0 if something was found, 1 if not.
 
-    Every answer is a byte span of a source, shown as path:line. Put a query that begins with a dash behind --.
+    Every answer is a byte span of a source, shown as path:line. A question that begins with a dash goes
+    behind --.
 
     Parameters
     ----------
@@ -54,7 +55,7 @@ def search(
     """
     if bool(query) == (contains is not None):
         given = "both a question and --contains were" if query else "neither a question nor --contains was"
-        raise InputError(f"{given} given; give one of them")
+        raise misuse(f"{given} given; give one of them")
     with Sphere.open(collection) as sphere:
         if contains is not None:
             hits = sphere.search(contains=parse_bytes(contains), k=k)
@@ -112,19 +113,19 @@ def show(sphere: Sphere, hits: Hits, *, explain: bool = False, most: int | None 
     for hit in hits[:most]:
         paths = [shown_path(path) for path in places(sphere, hit)]
         state = f"{hits.status}, stale" if hit.stale else hits.status
-        _line(
+        put_line(
             (f"{_clean(paths[0])}:{hit.line}", "bold cyan"),
             (f"  bytes {hit.start}-{hit.end}  score {hit.score:.4g}  {state}", ""),
         )
-        for text, marks in excerpt(*_text(sphere, hit, hits.request.contains)):
-            _line(("    ", ""), *_trimmed(text, marks, width - 4))
+        for text, marks in excerpt(*shown_text(sphere, hit, hits.request.contains)):
+            put_line(("    ", ""), *trimmed(text, marks, width - 4))
         if len(paths) > 1:
-            _line(("    same content: " + _clean(", ".join(paths[1:])), "dim"))
+            put_line(("    same content: " + _clean(", ".join(paths[1:])), "dim"))
     if explain:
-        _line((hits.explain(), ""))
+        put_line((hits.explain(), ""))
     if not hits:
-        _line((f"nothing found for {_clean(str(hits.request))}", ""))
-    _line((closing(hits), "dim"))
+        put_line((f"nothing found for {_clean(str(hits.request))}", ""))
+    put_line((closing(hits), "dim"))
 
 
 def closing(hits: Hits) -> str:
@@ -136,7 +137,7 @@ def closing(hits: Hits) -> str:
     )
 
 
-def _text(sphere: Sphere, hit: Hit, contains: bytes | None) -> tuple[str, list[tuple[int, int]]]:
+def shown_text(sphere: Sphere, hit: Hit, contains: bytes | None) -> tuple[str, list[tuple[int, int]]]:
     """The text to show with its marks: the hit's, or an occurrence with the rest of its line."""
     if contains is None:
         return hit.text, hit.marks
@@ -152,25 +153,31 @@ def _text(sphere: Sphere, hit: Hit, contains: bytes | None) -> tuple[str, list[t
     at, until = hit.start - start, hit.end - start
     before = data[:at].rpartition(b"\n")[2]
     after = data[until:].partition(b"\n")[0]
-    head, found, tail = (analysis_text(piece, hit.encoding) for piece in (before, data[at:until], after))
+    head, found, tail = (_decoded(piece, hit.encoding) for piece in (before, data[at:until], after))
     return head + found + tail, [(len(head), len(head) + len(found))]
 
 
-def excerpt(text: str, marks: list[tuple[int, int]]) -> list[tuple[str, list[tuple[int, int]]]]:
+def _decoded(data: bytes, encoding: str) -> str:
+    if encoding == "bytes":  # one character per byte, so that the occurrence can be seen
+        return "".join(chr(byte) if 32 <= byte < 127 else "\u00b7" for byte in data)
+    return analysis_text(data, encoding)
+
+
+def excerpt(
+    text: str, marks: list[tuple[int, int]], most: int = LINES
+) -> list[tuple[str, list[tuple[int, int]]]]:
     """The neighbouring lines of a text that hold the most marks, each with the marks that lie in it."""
     lines: list[tuple[str, list[tuple[int, int]]]] = []
     at = 0
     for line in text.split("\n"):
-        inside = [
-            (max(a, at) - at, min(b, at + len(line)) - at) for a, b in marks if a < at + len(line) and b > at
-        ]
+        end = at + len(line)
+        inside = [(max(a, at) - at, min(b, end) - at) for a, b in marks if a < end and b > at]
         if line.strip():
             lines.append((_clean(line), inside))
-        at += len(line) + 1
-    first = max(
-        range(max(1, len(lines) - LINES + 1)), key=lambda i: sum(len(m) for _, m in lines[i : i + LINES])
-    )
-    return lines[first : first + LINES]
+        at = end + 1
+    starts = range(max(1, len(lines) - most + 1))
+    first = max(starts, key=lambda i: sum(len(inside) for _, inside in lines[i : i + most]))
+    return lines[first : first + most]
 
 
 def _clean(text: str) -> str:
@@ -180,7 +187,7 @@ def _clean(text: str) -> str:
     return "".join(c if c.isprintable() else " " if c == "\t" else "\u00b7" for c in text)
 
 
-def _trimmed(line: str, marks: list[tuple[int, int]], width: int) -> list[tuple[str, str]]:
+def trimmed(line: str, marks: list[tuple[int, int]], width: int) -> list[tuple[str, str]]:
     """Pieces of a line with their styles, cut so that its first mark can be seen."""
     indent = len(line) - len(line.lstrip())
     begin = 0
@@ -199,7 +206,7 @@ def _trimmed(line: str, marks: list[tuple[int, int]], width: int) -> list[tuple[
     return [*pieces, (line[at:end], "")]
 
 
-def _line(*pieces: tuple[str, str]) -> None:
+def put_line(*pieces: tuple[str, str]) -> None:
     """Print a line of (text, style) pieces."""
     if not sys.stdout.isatty():
         text = "".join(text for text, _ in pieces)

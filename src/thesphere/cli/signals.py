@@ -30,11 +30,11 @@ def signals(collection: str, /, *, json: Json = False) -> int:
     report = norm_report(points.embeddings, points.ends - points.starts)
     meaning = encoder.norm_meaning if encoder is not None else _OUTSIDE
     if json:
-        document = {"collection": collection, "encoder": name, "unit": points.unit, "norm_meaning": meaning}
-        document |= asdict(report)
-        if math.isnan(report.length_correlation):
-            document["length_correlation"] = None
-        put_json(document)
+        correlation = report.length_correlation
+        known = {"collection": collection, "encoder": name, "unit": points.unit, "norm_meaning": meaning}
+        put_json(
+            known | asdict(report) | {"length_correlation": None if math.isnan(correlation) else correlation}
+        )
         return 0
     print(
         f"{report.count:,} points ({points.unit}), encoder {name}; {report.zeros:,} of them are zero vectors"

@@ -27,7 +27,7 @@ class Sentences:
     width: int
     storage: Literal["int8", "float32"] = field(default="float32", init=False)
     norm_meaning: str = field(
-        default="The norm of a sentence-transformers vector means what its training left in it: most models were"
+        default="The norm of a sentence-transformers vector means what training left in it: most models were"
         " trained on directions alone, so measure before it is used.",
         init=False,
         repr=False,

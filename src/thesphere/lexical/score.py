@@ -5,7 +5,8 @@
 W is BM25 over words (k1 1.2, b 0.75, idf = ln(1 + (N - df + 0.5) / (df + 0.5)), query counts linear), G the same over
 character 2- and 4-grams with idf^1.5, the maxima are over all live documents, and coverage is the idf mass of the
 query's words that occur at all over that of all its words: where spelling fails, the n-grams decide. Terms in more
-than half of the documents are left out of G once there are `CUT_FROM` documents: they cost most and tell least.
+than half of the documents are left out of G once there are `CUT_FROM` documents: they cost most and tell least. A
+word that no document has counts as its most frequent neighbour one edit away, where one occurs.
 
 Every statistic belongs to the whole generation and is an integer until the formula, and a document's sum runs over
 the terms in rising order: how the documents are spread over parts changes no bit of the result.
@@ -18,26 +19,12 @@ from functools import cached_property
 import numpy as np
 
 from thesphere.lexical.lists import Lists
+from thesphere.lexical.query import Query, repaired
 from thesphere.text import grams, words
 
 K1, B = 1.2, 0.75
 GRAM_POWER = 1.5
 CUT_FROM = 2000
-
-
-@dataclass(frozen=True)
-class Query:
-    """A text's terms with their counts; terms rise."""
-
-    word_terms: np.ndarray  # uint32
-    word_counts: np.ndarray  # int64
-    gram_terms: np.ndarray
-    gram_counts: np.ndarray
-
-
-def analyse(text: str) -> Query:
-    """The terms of a query."""
-    return Query(*np.unique(words(text)[0], return_counts=True), *np.unique(grams(text), return_counts=True))
 
 
 @dataclass(frozen=True)
@@ -91,6 +78,7 @@ class LexicalScores:
 
     Attributes:
         parts: float64 arrays, one per part: S of every document, -inf where it is not live.
+        query: the query as it was scored, misspelt words repaired.
         coverage: idf mass of the query's words that occur, in [0, 1].
         strength: best word score over the highest that any document could reach, in [0, 1].
         word_weights, gram_weights: what one full occurrence of each of the query's terms is worth; 0 is left out.
@@ -98,6 +86,7 @@ class LexicalScores:
     """
 
     parts: list[np.ndarray]
+    query: Query
     coverage: float
     strength: float
     word_weights: np.ndarray
@@ -115,12 +104,12 @@ def fuse(w: np.ndarray, g: np.ndarray, best_word: float, best_gram: float, cover
     return s
 
 
-def score_texts(query: Query, scores: LexicalScores, texts: Sequence[str]) -> np.ndarray:
+def score_texts(scores: LexicalScores, texts: Sequence[str]) -> np.ndarray:
     """The same score among a few texts only, float64 [n]: which of a document's passages holds the evidence.
 
     Term weights are those of the whole generation; lengths and maxima are those of these texts.
     """
-    legs = []
+    legs, query = [], scores.query
     for terms, weights, analyser in (
         (query.word_terms, scores.word_weights, lambda text: words(text)[0]),
         (query.gram_terms, scores.gram_weights, grams),
@@ -169,6 +158,7 @@ class Lexical:
 
     def score(self, query: Query) -> LexicalScores:
         """Score every live document."""
+        query = repaired(query, lambda terms: self.words.idf(terms)[1])
         word_idf, word_df, word_at = self.words.idf(query.word_terms)
         gram_idf, gram_df, gram_at = self.grams.idf(query.gram_terms)
         word_weights = self.words.weights(word_idf, word_df, query.word_counts)
@@ -195,7 +185,7 @@ class Lexical:
             out.append(s)
         ceiling = float(word_weights.sum())
         strength = best_word / ceiling if ceiling > 0 else 0.0
-        return LexicalScores(out, coverage, strength, word_weights, gram_weights, read)
+        return LexicalScores(out, query, coverage, strength, word_weights, gram_weights, read)
 
     def _best(self, scores: Sequence[np.ndarray]) -> float:
         """The highest score of a live document."""

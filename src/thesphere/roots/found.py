@@ -1,5 +1,6 @@
 """An answer with its status, gap and cost."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,8 +14,8 @@ class Found:
 
     Attributes:
         ids: int64 [Q, k], -1 where there are fewer than k rows.
-        scores: float32 [Q, k], the float64 scores rounded (kept finite where they exceed float32), -inf beside
-            id -1.
+        scores: float32 [Q, k], the float64 scores rounded (kept finite where they exceed float32), -inf
+            beside id -1.
         status: Q times "exact" (proved equal to full enumeration) or "partial" (the budget ended first).
         gap: float64 [Q]: how much better than the k-th score a row that was not looked at could be at most;
             0 when exact, infinite while fewer than k rows were seen.
@@ -23,6 +24,6 @@ class Found:
 
     ids: np.ndarray
     scores: np.ndarray
-    status: list[Status]
+    status: Sequence[Status]
     gap: np.ndarray
     cost: Cost = field(default_factory=Cost)

@@ -46,8 +46,8 @@ class Roots:
         """Index vectors as they are: magnitudes count with "ip" and cancel with "cosine".
 
         Args:
-            vectors: numbers [N, D], N may be 0; used as float32. A C-contiguous float32 array is not copied and
-                must not be changed afterwards.
+            vectors: numbers [N, D], N may be 0; used as float32. A C-contiguous float32 array is not copied
+                and must not be changed afterwards.
             metric: "ip" (inner product) or "cosine" (0 for a zero vector).
             ids: distinct integers [N] >= 0 to answer with; 0 .. N - 1 when left out.
 
@@ -55,8 +55,6 @@ class Roots:
         """
         if metric not in ("ip", "cosine"):
             raise InputError(f"metric is {metric!r}, expected 'ip' or 'cosine'")
-        if np.ndim(vectors) == 1:
-            raise InputError(f"vectors: expected the shape [N, D], got {list(np.shape(vectors))}")
         rows = as_rows(vectors)
         names = np.arange(len(rows)) if ids is None else _names(ids, len(rows))
         if not _ascending(names):
@@ -91,18 +89,18 @@ class Roots:
             k: how many, 0 or more.
             exact: True asks for a proved answer, which a flat index gives anyway unless a budget is set.
             budget: bytes of codes to scan per query at most, rows in the order of ids; the survivors' float64
-                scores come on top (both are in the cost). The answer is "partial" unless the norms of the rows
-                left out prove that none of them belongs into it.
+                scores come on top (both are in the cost). The answer is "partial" unless the norms of the
+                rows left out prove that none of them belongs into it.
             threads: workers over blocks of queries; the answer does not depend on it.
 
-        Raises InputError for another width, NaN or infinity, a negative k or budget, budget together with exact.
+        Raises InputError for another width, NaN or infinity, a negative k or budget, budget with exact.
         """
         begun = perf_counter()
         if budget is not None and exact:
             raise InputError("exact and budget exclude each other; leave one out")
         if budget is not None and budget < 0:
             raise InputError(f"budget is {budget} bytes, expected 0 or more")
-        rows = as_rows(queries, "queries", self.width)
+        rows = as_rows(queries, "queries", self.width, one=True)
         seen = len(self) if budget is None else min(len(self), int(budget) // self.codes.row_bytes)
         result = search(
             [self._part(seen)], rows, _whole(k, "k"), metric=self.metric, threads=_whole(threads, "threads")
@@ -123,12 +121,12 @@ class Roots:
     def verify(self, found: Found, queries) -> None:
         """Prove an answer again by scoring every row in float64, without the codes.
 
-        An "exact" row must be the full enumeration's first k; a "partial" one must hold true scores in order, and
-        nothing left out may beat its k-th score by more than the gap.
+        An "exact" row must be the full enumeration's first k; a "partial" one must hold true scores in order,
+        and nothing left out may beat its k-th score by more than the gap.
 
         Raises VerifyError that names the query and what differs.
         """
-        rows = as_rows(queries, "queries", self.width)
+        rows = as_rows(queries, "queries", self.width, one=True)
         if len(rows) != len(found.ids):
             raise InputError(f"the answer is of {len(found.ids)} queries, {len(rows)} were given")
         whole, every = self._part(len(self)), np.arange(len(self))
@@ -175,8 +173,8 @@ class Roots:
 
         Args:
             folder: where `save` wrote.
-            check: read everything once, compare the checksum and code the vectors again, so that no damaged or
-                made-up file can give a false proof; False maps only, for files that nobody else writes.
+            check: read everything once, compare the checksum and code the vectors again, so that no damaged
+                or made-up file can give a false proof; False maps only, for files that nobody else writes.
 
         Raises NotFoundError, FormatError (foreign, truncated or damaged), SchemaError (from a newer version).
         """
@@ -214,7 +212,7 @@ class Roots:
         return Part(self.codes.cut(0, rows), self.vectors[:rows])
 
     def _gap(self, queries: np.ndarray, scores: np.ndarray, seen: int) -> np.ndarray:
-        """float64 [Q]: the best that rows seen .. N could score, less the k-th score; 0 where that proves all.
+        """float64 [Q]: the best that rows seen .. N could score less the k-th score; 0 where that proves all.
 
         Those rows have larger ids, so one that only equals the k-th score stays outside.
         """

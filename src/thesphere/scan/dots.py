@@ -93,7 +93,7 @@ def _products(codes: np.ndarray, queries: np.ndarray) -> np.ndarray:
 
 @cache
 def tiles_are_compiled() -> bool:
-    """Whether numkong is there and its int8 products are exact on this processor (tried once, on extremes)."""
+    """Whether numkong is there and its int8 products are exact on this processor: tried once, on extremes."""
     try:
         import numkong
     except ImportError:

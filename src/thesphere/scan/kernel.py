@@ -1,12 +1,12 @@
 """Compiled passes: threshold and compact, bounds, and re-scoring. All release the interpreter's lock.
 
-Units. For a row x (scale s, residual r, length l, both in units of s) and a query q (weight v, and two numbers
-`spread` and `slip` in units of its scale), the integer product I of the codes gives
+Units. For a row x (scale s, residual r, length l, both in units of s) and a query q (weight v, and two
+numbers `spread` and `slip` in units of its scale), the integer product I of the codes gives
 
     v * w * (I - err)  <=  score(q, x)  <=  v * w * (I + err),      err = spread * r + slip * l,
 
-where w is s for inner products and 1 / l for cosine (0 for a zero vector). `query_terms` makes spread and slip
-a little larger than Cauchy-Schwarz asks, which covers every rounding between here and the float64 score.
+where w is s for inner products and 1 / l for cosine (0 for a zero vector). `query_terms` makes spread and
+slip a little larger than Cauchy-Schwarz asks: it covers every rounding between here and the float64 score.
 """
 
 import numpy as np
@@ -14,6 +14,7 @@ from numba import njit
 
 from thesphere.scan.dots import norm, score
 
+GROUP = 128  # queries that are tested together
 TERMS = 3  # columns of the query terms: weight, spread, slip
 COARSE = 2.0**-20  # relative slack of the float32 pre-test (a few float32 roundings, each 2^-24)
 
@@ -83,26 +84,27 @@ def _offer(q, position, lower, upper, heaps, positions, uppers, counts):
 def _bar(threshold):
     """float32 slightly below a threshold in units of the tile's largest weight.
 
-    Clamped to +-1e30 (a tile's own values stay far below); 2^-60 covers rows whose relative weight underflowed.
+    Clamped to +-1e30 (a tile's own values stay far below); 2^-60 covers rows whose relative weight
+    underflowed.
     """
     value = min(max(threshold, -1e30), 1e30)
     return np.float32(value - abs(value) * 2.0**-22 - 2.0**-60)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _some(dots, r, errors, share, bars):
-    """Whether any query might want row r. Without a branch and in one bit: so it becomes vector instructions."""
+def _some(dots, r, start, end, errors, share, bars):
+    """Whether any of the queries start .. end might want row r. No branch, one bit: so it is vectorised."""
     hit = False
-    for q in range(dots.shape[1]):
+    for q in range(start, end):
         hit |= (np.float32(dots[r, q]) + errors[q]) * share >= bars[q]
     return hit
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _mark(dots, r, errors, share, bars, mask):
-    """The queries that might: fills mask, uint8 [Q]."""
-    for q in range(dots.shape[1]):
-        mask[q] = (np.float32(dots[r, q]) + errors[q]) * share >= bars[q]
+def _mark(dots, r, start, end, errors, share, bars, mask):
+    """Which of them: fills mask, uint8."""
+    for q in range(start, end):
+        mask[q - start] = (np.float32(dots[r, q]) + errors[q]) * share >= bars[q]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -120,7 +122,7 @@ def tile_pass(dots, start, base, rows, tile, live, terms, heaps, positions, uppe
         heaps: float64 [Q, k], min-heaps of the k best lower bounds so far.
         positions, uppers, counts: int64 [Q, C], float64 [Q, C], int64 [Q], the candidates.
 
-    Returns R when the tile is done, or ~(row to go on from) when a list is too full and must be settled first.
+    Returns R when the tile is done, or ~(row to go on from) when a list is so full that it must be settled.
     """
     relative, weights, residuals, lengths = rows
     top, far, long = tile
@@ -132,30 +134,34 @@ def tile_pass(dots, start, base, rows, tile, live, terms, heaps, positions, uppe
         # |I| <= |q_hat| (|x| + |x - x_hat|) / scales, and the pre-test rounds about that much
         errors[q] = np.float32(error + COARSE * (error + terms[q, 1] * (long + far)))
         bars[q] = _bar(heaps[q, 0] / terms[q, 0] / top)
-    words = np.zeros(-(-width // 8), dtype=np.uint64)
+    words = np.zeros(GROUP // 8, dtype=np.uint64)
     mask = words.view(np.uint8)
     for r in range(start, count):
         if len(live) and not live[r]:
             continue
         share = relative[r]
-        if not _some(dots, r, errors, share, bars):
-            continue
-        _mark(dots, r, errors, share, bars, mask)
         full = False
-        for w in range(len(words)):  # eight queries at a look: nearly all have nothing here
-            if words[w] == 0:
+        for first in range(0, width, GROUP):
+            end = min(first + GROUP, width)
+            if not _some(dots, r, first, end, errors, share, bars):
                 continue
-            for q in range(8 * w, min(8 * w + 8, width)):
-                if mask[q] == 0:
+            words[:] = 0
+            _mark(dots, r, first, end, errors, share, bars, mask)
+            for w in range(len(words)):  # eight queries at a look: nearly all have nothing here
+                if words[w] == 0:
                     continue
-                factor = terms[q, 0] * weights[r]
-                error = terms[q, 1] * residuals[r] + terms[q, 2] * lengths[r]
-                upper = factor * (dots[r, q] + error)
-                if upper >= heaps[q, 0]:
-                    lower = factor * (dots[r, q] - error)
-                    if _offer(q, base + r, lower, upper, heaps, positions, uppers, counts):
-                        full = True
-                    bars[q] = _bar(heaps[q, 0] / terms[q, 0] / top)
+                for lane in range(8 * w, 8 * w + 8):
+                    if mask[lane] == 0:
+                        continue
+                    q = first + lane
+                    factor = terms[q, 0] * weights[r]
+                    error = terms[q, 1] * residuals[r] + terms[q, 2] * lengths[r]
+                    upper = factor * (dots[r, q] + error)
+                    if upper >= heaps[q, 0]:
+                        lower = factor * (dots[r, q] - error)
+                        if _offer(q, base + r, lower, upper, heaps, positions, uppers, counts):
+                            full = True
+                        bars[q] = _bar(heaps[q, 0] / terms[q, 0] / top)
         if full:
             return ~(r + 1)
     return count
@@ -172,7 +178,7 @@ def _product(codes, row, query):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def row_pass(codes, start, base, rows, live, query, terms, heaps, positions, uppers, counts):
-    """`tile_pass` for a single query, products included: codes int8 [R, W], query int16 [W], the rest as there."""
+    """`tile_pass` for one query, products included: codes int8 [R, W], query int16 [W], the rest as there."""
     weights, residuals, lengths = rows
     count = len(codes)
     weight, spread, slip = terms[0]
@@ -217,8 +223,8 @@ def trim(heaps, positions, uppers, counts):
 def rescore(values, scales, lossless, queries, norms, cosine, base, offset, positions, counts, ids, scores):
     """Float64 scores of the candidates that lie in one part (positions base .. base + N).
 
-    values: float32 [N, D] vectors, or int8 [N, W] codes when lossless (then times their scale); queries float64
-    [Q, D], norms float64 [Q]. Fills ids and scores [Q, C] beside positions.
+    values: float32 [N, D] vectors, or int8 [N, W] codes when lossless (then times their scale); queries
+    float64 [Q, D], norms float64 [Q]. Fills ids and scores [Q, C] beside positions.
     """
     for q in range(len(counts)):
         for c in range(counts[q]):

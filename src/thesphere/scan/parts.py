@@ -1,4 +1,4 @@
-"""Exact top-k over several parts: one int8 pass with proved bounds, then float64 on the few rows left undecided.
+"""Exact top-k over several parts: one int8 pass with proved bounds, then float64 on the rows left undecided.
 
 The answer equals full enumeration of the float64 score, ordered by (score descending, id ascending), ties
 included, however the rows are spread over parts and the queries over threads.
@@ -32,6 +32,7 @@ Metric = Literal["ip", "cosine"]
 TILE = 512  # rows per tile: TILE x BLOCK int32 products stay in a second-level cache
 BLOCK = 256  # queries per tile, at most
 FEW = 3  # up to so many queries are cheaper one by one, without packing
+LIST = 256  # candidates that a query may hold at least
 ROOM = 1 << 20  # candidates that all queries of a block may hold together
 
 
@@ -103,7 +104,7 @@ def search(parts: Sequence[Part], queries, k: int, *, metric: Metric = "ip", thr
         parts: one or more parts of the same width, with ids that do not overlap.
         queries: numbers [Q, D] or [D], used as float32.
         k: how many, 0 or more.
-        metric: "ip" for the inner product, "cosine" for the inner product over both norms (0 for a zero vector).
+        metric: "ip", the inner product, or "cosine", the same over both norms (0 for a zero vector).
         threads: workers over blocks of queries; the answer does not depend on it.
 
     Raises InputError for NaN or infinity in a query, another width, a negative k or an unknown metric.
@@ -118,7 +119,7 @@ def search(parts: Sequence[Part], queries, k: int, *, metric: Metric = "ip", thr
     wanted = min(k, total)
     if not wanted or not len(asked):
         return Result(ids, scores, 0, 0)
-    room = max(4 * wanted, 256)
+    room = max(4 * wanted, LIST)
     size = max(1, min(BLOCK, ROOM // room, -(-len(asked) // threads)))
 
     def work(first: int) -> int:
@@ -206,7 +207,7 @@ class _Queries:
         widths = {part.codes.width for part in parts}
         if len(widths) > 1:
             raise InputError(f"parts are of different widths: {sorted(widths)}")
-        rows = as_rows(queries, "queries", next(iter(widths), None))
+        rows = as_rows(queries, "queries", next(iter(widths), None), one=True)
         codes = encode(rows, what="queries")
         truth = frozen(rows.astype(np.float64))
         norms = np.empty(len(rows))
@@ -314,7 +315,7 @@ class _Block:
             base += len(table.part)
 
     def _settled(self, row: int) -> int:
-        """Where a pass goes on; when it stopped for room, the long lists are first cut to their exact k best."""
+        """Where a pass goes on; if it stopped for room, the long lists are first cut to their exact best."""
         if row >= 0:
             return row
         for q in np.flatnonzero(2 * self.counts > self.positions.shape[1]):

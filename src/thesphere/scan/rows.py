@@ -59,9 +59,9 @@ class Codes:
         return Codes(*(getattr(self, name)[start:end] for name in FIELDS), width=self.width)
 
     def derived(self, metric: str, tile: int) -> tuple[tuple[np.ndarray, ...], list[tuple[float, ...]]]:
-        """Per row (relative weight float32, weight float64, residual float32, length float32); per tile of `tile`
-        rows (largest weight, residual, length). The weight is the scale ("ip") or 1 / length ("cosine", 0 for a
-        zero vector); relative means to the largest of its tile. Computed once per metric.
+        """Per row (relative weight float32, weight float64, residual float32, length float32); per tile of
+        `tile` rows (largest weight, residual, length). The weight is the scale ("ip") or 1 / length
+        ("cosine", 0 for a zero vector); relative means to the largest of its tile. Computed once per metric.
         """
         known = self.__dict__.setdefault("_derived", {})
         if (metric, tile) not in known:
@@ -130,28 +130,29 @@ def _padded(width: int) -> int:
     return -(-width // LANE) * LANE
 
 
-def as_rows(values, what: str = "vectors", width: int | None = None) -> np.ndarray:
-    """`values` as C-contiguous float32 [N, D], copied only if needed; one dimension is one row.
+def as_rows(values, what: str = "vectors", width: int | None = None, *, one: bool = False) -> np.ndarray:
+    """`values` as C-contiguous float32 [N, D], copied only if needed; with `one`, also [D] as a single row.
 
     Raises InputError when it is no array of numbers or not `width` wide, telling both widths. NaN is left to
     `encode`, which finds it while it reads the rows anyway.
     """
     try:
         array = np.asarray(values)
-        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite and is refused by number
-            array = np.ascontiguousarray(array, dtype=np.float32) if array.dtype.kind in "fiub" else None
-    except (TypeError, ValueError):
-        array = None
-    if array is None:
+    except ValueError:  # rows of unequal length
+        array = np.empty(0, dtype=object)
+    if array.dtype.kind not in "fiub":
         raise InputError(f"{what}: expected an array of numbers [N, D], got {type(values).__name__}")
-    given = np.ndim(values)
-    if given == 1 and (width is not None or array.size):
-        array = array.reshape(1, -1)
-    if given not in (1, 2) or array.ndim != 2 or array.shape[1] < 1:
-        raise InputError(f"{what}: expected the shape [N, D] with D at least 1, got {list(np.shape(values))}")
-    if width is not None and array.shape[1] != width:
-        raise InputError(f"{what} are {array.shape[1]} wide, the index is {width} wide; use the same encoder")
-    return array
+    if one and array.ndim == 1:
+        array = array[None]
+    columns = array.shape[-1] if array.ndim == 2 else 0
+    if not columns:
+        raise InputError(f"{what}: expected the shape [N, D] with D at least 1, got {list(array.shape)}")
+    if width is not None and columns != width:
+        raise InputError(
+            f"{what} are {columns} wide, the index is {width} wide; use the encoder that made it"
+        )
+    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite and is refused by number
+        return np.ascontiguousarray(array, dtype=np.float32)
 
 
 def encode(vectors, *, storage: Storage = "float32", what: str = "vectors") -> Codes:
@@ -159,8 +160,8 @@ def encode(vectors, *, storage: Storage = "float32", what: str = "vectors") -> C
 
     Args:
         vectors: array of numbers [N, D], any magnitudes that float32 holds.
-        storage: "float32" when the vectors are kept beside the codes for re-scoring; "int8" when the code times
-            its scale is from now on *the* vector (its residual is then 0 and its length that of the code).
+        storage: "float32" when the vectors are kept beside the codes for re-scoring; "int8" when the code
+            times its scale is from now on *the* vector (residual 0, length that of the code).
         what: how an error names the rows.
 
     Raises InputError for rows with NaN or infinity, by number, and for arrays that are not [N, D].

@@ -4,15 +4,17 @@ Nothing that found the answer is used here: no inverted list, no code, no bound,
 """
 
 import math
+from collections import Counter
 
 import numpy as np
 
 from thesphere.encoders import Encoder
 from thesphere.errors import VerifyError
+from thesphere.lexical.query import analyse, neighbours, repaired
 from thesphere.lexical.score import B, CUT_FROM, GRAM_POWER, K1
 from thesphere.sphere.hits import Hits, Request
+from thesphere.sphere.part import PartReader
 from thesphere.sphere.view import View, float_rows
-from thesphere.text import grams, words
 
 Answer = list[tuple[float, str, int, int]]  # score, source, start and end of the window or point
 
@@ -47,31 +49,36 @@ def prove(view: View, hits: Hits, encoder: Encoder | None) -> None:
 
 def _enumerate_windows(view: View, request: Request, encoder: Encoder | None) -> Answer:
     text = request.text or ""
-    places, word_counts, gram_counts, word_lengths, gram_lengths = [], [], [], [], []
-    word_terms, word_query = np.unique(words(text)[0], return_counts=True)
-    gram_terms, gram_query = np.unique(grams(text), return_counts=True)
+    query = analyse(text)
+    near = [neighbours(word) for word in query.spelling.values()]
+    vocabulary = np.unique(np.concatenate([query.word_terms, *near]))
+    places: list[tuple[PartReader, int, str, int, int]] = []
+    word_found: list[dict[int, int]] = []  # counts of the vocabulary's terms in each window
+    gram_found: list[dict[int, int]] = []
+    word_lengths, gram_lengths = [], []
     for part, document, record in view.records():
         for window in range(*part.document_window[document : document + 2].tolist()):
             start, end = part.window_span(window)
-            data = view.read(part, document, start, end)[0]
-            found_words, found_grams = record.terms(data)
-            word_counts.append(_counts(found_words, word_terms))
-            gram_counts.append(_counts(found_grams, gram_terms))
-            word_lengths.append(len(found_words))
-            gram_lengths.append(len(found_grams))
+            word_terms, gram_terms = record.terms(view.read(part, document, start, end)[0])
+            word_found.append(_counts(word_terms, vocabulary))
+            gram_found.append(_counts(gram_terms, query.gram_terms))
+            word_lengths.append(len(word_terms))
+            gram_lengths.append(len(gram_terms))
             places.append((part, window, record.names[0], start, end))
-    if not places:
-        return []
     n = len(places)
-    word_found, gram_found = np.array(word_counts).reshape(n, -1), np.array(gram_counts).reshape(n, -1)
-    word_df, gram_df = (word_found > 0).sum(0), (gram_found > 0).sum(0)
+    if not n:
+        return []
+    frequency = Counter(term for found in word_found for term in found)
+    query = repaired(query, lambda terms: np.array([frequency[term] for term in terms.tolist()], np.int64))
+    w_counts, g_counts = _table(word_found, query.word_terms), _table(gram_found, query.gram_terms)
+    word_df, gram_df = (w_counts > 0).sum(0), (g_counts > 0).sum(0)
     word_idf, gram_idf = _idf(n, word_df), _idf(n, gram_df)
-    gram_weights = gram_query * gram_idf**GRAM_POWER * (K1 + 1)
+    gram_weights = query.gram_counts * gram_idf**GRAM_POWER * (K1 + 1)
     if n >= CUT_FROM:
         gram_weights[gram_df > n // 2] = 0.0
-    w = _bm25(word_found, word_query * word_idf * (K1 + 1), np.array(word_lengths))
-    g = _bm25(gram_found, gram_weights, np.array(gram_lengths))
-    mass = word_query * word_idf
+    w = _bm25(w_counts, query.word_counts * word_idf * (K1 + 1), np.array(word_lengths))
+    g = _bm25(g_counts, gram_weights, np.array(gram_lengths))
+    mass = query.word_counts * word_idf
     coverage = float(mass[word_df > 0].sum()) / float(mass.sum()) if len(mass) else 0.0
     scores = np.zeros(n)
     if w.max() > 0:
@@ -80,13 +87,13 @@ def _enumerate_windows(view: View, request: Request, encoder: Encoder | None) ->
         scores += g / g.max()
     if request.weight > 0 and encoder is not None:
         vector = encoder.encode([text.encode("utf-8", "surrogateescape")])[0]
-        for index, (part, window, _, _, _) in enumerate(places):
-            rows = view.vectors[view.parts.index(part)] if view.vectors else None
-            if rows is not None:
-                first, last = part.window_point[window : window + 2].tolist()
-                scores[index] += request.weight * float(
-                    _scores(float_rows(rows, slice(first, last)), vector, "cosine").max()
+        for index, (part, window, *_) in enumerate(places):
+            if view.vectors:
+                rows = float_rows(
+                    view.vectors[view.parts.index(part)],
+                    slice(*part.window_point[window : window + 2].tolist()),
                 )
+                scores[index] += request.weight * float(_scores(rows, vector, "cosine").max())
     return [
         (float(score), name, start, end)
         for score, (_, _, name, start, end) in zip(scores, places, strict=True)
@@ -94,9 +101,15 @@ def _enumerate_windows(view: View, request: Request, encoder: Encoder | None) ->
     ]
 
 
-def _counts(found: np.ndarray, terms: np.ndarray) -> np.ndarray:
-    order = np.sort(found)
-    return np.searchsorted(order, terms, "right") - np.searchsorted(order, terms, "left")
+def _counts(found: np.ndarray, vocabulary: np.ndarray) -> dict[int, int]:
+    terms, counts = np.unique(found[np.isin(found, vocabulary)], return_counts=True)
+    return dict(zip(terms.tolist(), counts.tolist(), strict=True))
+
+
+def _table(found: list[dict[int, int]], terms: np.ndarray) -> np.ndarray:
+    return np.array([[each.get(term, 0) for term in terms.tolist()] for each in found]).reshape(
+        len(found), -1
+    )
 
 
 def _idf(n: int, df: np.ndarray) -> np.ndarray:

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from thesphere.encoders import Encoder
-from thesphere.lexical.score import LexicalScores, Query, analyse, score_texts
+from thesphere.lexical.query import Query, analyse
+from thesphere.lexical.score import LexicalScores, score_texts
 from thesphere.readers import analysis_text
 from thesphere.scan import Metric, all_bounds, all_exact, search
 from thesphere.sphere.hits import Hit, Hits, Request, word_marker
@@ -57,8 +58,7 @@ def search_text(
 ) -> Hits:
     """The first k windows for a text. `encoder` makes vectors take part, with `weight` instead of their own."""
     begun = time.perf_counter()
-    query = analyse(text)
-    scores = view.lexical.score(query)
+    scores = view.lexical.score(analyse(text))
     vector, c = None, 0.0
     if encoder is not None and view.vectors is not None:
         c = vector_weight(scores) if weight is None else weight
@@ -68,7 +68,7 @@ def search_text(
         _rank(view, scores.parts, k) if vector is None else _rank_joined(view, scores.parts, vector, c, k)
     )
     hits = [
-        _passage(view, int(window), float(score), query, scores, vector, c)
+        _passage(view, int(window), float(score), scores, vector, c)
         for window, score in zip(ranked.windows, ranked.scores, strict=True)
     ]
     read = scores.bytes_read + ranked.bytes_scanned + sum(len(hit.data) for hit in hits)
@@ -218,7 +218,6 @@ def _passage(
     view: View,
     window: int,
     score: float,
-    query: Query,
     scores: LexicalScores,
     vector: np.ndarray | None,
     c: float,
@@ -232,7 +231,7 @@ def _passage(
     data, stale = view.read(part, document, start, end)
     edges = np.append(part.passage_start[first:last], end) - start
     texts = [analysis_text(data[a:b], record.encoding) for a, b in zip(edges[:-1], edges[1:], strict=True)]
-    evidence = score_texts(query, scores, texts)
+    evidence = score_texts(scores, texts)
     if vector is not None:
         cosines = _cosines(view, window, vector)
         if part.unit == "patch":
@@ -243,7 +242,7 @@ def _passage(
     a, b = int(edges[best]), int(edges[best + 1])
     line = int(part.window_line[local]) + data[:a].count(b"\n") + 1
     return _hit(
-        view, part, local, start + a, start + b, score, data=data[a:b], stale=stale, line=line, query=query
+        view, part, local, start + a, start + b, score, data=data[a:b], stale=stale, line=line, query=scores.query
     )
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import re
 import weakref
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +14,8 @@ from thesphere.errors import FormatError, SphereError
 from thesphere.store.catalog import Catalog
 from thesphere.store.lock import grab
 from thesphere.store.part import FOLDER, LEASE, PARTS, PartView, disk_error
+
+ANY_NAME = re.compile(r"(?!\.\.?$)[^/\0]+")
 
 
 class Snapshot:
@@ -105,9 +108,8 @@ def _release(leases: list[int]) -> None:
             os.close(leases.pop())
 
 
-def _plain(root: Path, name: object, pattern: object = None) -> str:
+def _plain(root: Path, name: object, pattern: re.Pattern[str] = ANY_NAME) -> str:
     """A name from the catalog that stays inside its folder."""
-    good = isinstance(name, str) and name not in ("", ".", "..") and "/" not in name and "\0" not in name
-    if not good or (pattern is FOLDER and not FOLDER.fullmatch(str(name))):
+    if not isinstance(name, str) or not pattern.fullmatch(name):
         raise FormatError(f"{root} is damaged: its catalog names the file {str(name)[:60]!r}")
-    return str(name)
+    return name

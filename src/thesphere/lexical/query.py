@@ -1,0 +1,79 @@
+"""A query's terms, and the repair of its misspelt words."""
+
+import string
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from thesphere.text import grams, words
+
+SHORTEST = 4  # letters of a word that is worth repairing
+
+
+@dataclass(frozen=True)
+class Query:
+    """A text's terms with their counts; terms rise.
+
+    Attributes:
+        word_terms, gram_terms: uint32.
+        word_counts, gram_counts: int64.
+        spelling: the letters of each word term that can be repaired.
+    """
+
+    word_terms: np.ndarray
+    word_counts: np.ndarray
+    gram_terms: np.ndarray
+    gram_counts: np.ndarray
+    spelling: dict[int, str] = field(default_factory=dict)
+
+
+def analyse(text: str) -> Query:
+    """The terms of a query."""
+    spelling = {}
+    for word in "".join(char if char in string.ascii_letters else " " for char in text).lower().split():
+        terms = words(word)[0]
+        if len(word) >= SHORTEST and len(terms) == 1:
+            spelling[int(terms[0])] = word
+    return Query(
+        *np.unique(words(text)[0], return_counts=True), *np.unique(grams(text), return_counts=True), spelling
+    )
+
+
+def neighbours(word: str) -> np.ndarray:
+    """The terms of all words one edit away (a letter deleted, swapped with the next, replaced or inserted),
+    uint32, rising (Damerau 1964)."""
+    cuts = [(word[:i], word[i:]) for i in range(len(word) + 1)]
+    edits = [a + b[1:] for a, b in cuts if b]
+    edits += [a + b[1] + b[0] + b[2:] for a, b in cuts if len(b) > 1]
+    edits += [a + letter + b[1:] for a, b in cuts if b for letter in string.ascii_lowercase]
+    edits += [a + letter + b for a, b in cuts for letter in string.ascii_lowercase]
+    return np.unique(words(" ".join(edits))[0])
+
+
+def repaired(query: Query, document_counts: Callable[[np.ndarray], np.ndarray]) -> Query:
+    """The query with every word that no document has replaced by its most frequent neighbour, if one occurs.
+
+    Args:
+        document_counts: live documents of each of some rising word terms, int64.
+    """
+    lost = query.word_terms[document_counts(query.word_terms) == 0]
+    changes = {}
+    for term in lost.tolist():
+        if term in query.spelling:
+            near = neighbours(query.spelling[term])
+            counts = document_counts(near)
+            if counts.max(initial=0) > 0:
+                changes[term] = int(near[np.argmax(counts)])
+    if not changes:
+        return query
+    totals: dict[int, int] = {}
+    for term, count in zip(query.word_terms.tolist(), query.word_counts.tolist(), strict=True):
+        term = changes.get(term, term)
+        totals[term] = totals.get(term, 0) + count
+    terms = sorted(totals)
+    return replace(
+        query,
+        word_terms=np.array(terms, np.uint32),
+        word_counts=np.array([totals[term] for term in terms], np.int64),
+    )
