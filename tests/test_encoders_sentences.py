@@ -76,9 +76,9 @@ def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
 def test_a_real_model_agrees_with_our_own_forward_pass(tmp_path: Path) -> None:
     """A tiny random BERT, saved by transformers: the peer for `load_minilm` as well."""
     pytest.importorskip("sentence_transformers", reason="sentence-transformers is not installed")
-    import torch
-    from sentence_transformers import SentenceTransformer, models
-    from transformers import BertConfig, BertModel, BertTokenizerFast
+    import torch  # pyright: ignore[reportMissingImports]
+    from sentence_transformers import SentenceTransformer, models  # pyright: ignore[reportMissingImports]
+    from transformers import BertConfig, BertModel, BertTokenizerFast  # pyright: ignore[reportMissingImports]
 
     torch.manual_seed(0)
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"red green blue fox dog ##s runs fast".split()]

@@ -58,5 +58,5 @@ def test_ndcg_is_gain_over_the_best_permutation(grades: list[int], k: int) -> No
     judged = dict(enumerate(grades))
     assert ndcg_at_k(list(judged), judged, k) == pytest.approx(gain(grades) / best)
     assert 0 <= ndcg_at_k(list(judged), judged, k) <= 1
-    first = next((i for i, g in enumerate(grades) if g), None)
+    first = next(i for i, g in enumerate(grades) if g)
     assert mrr(list(judged), judged) == pytest.approx(1 / (first + 1))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from thesphere.errors import FormatError, InputError, NotFoundError, SchemaError, VerifyError
 from thesphere.roots import Found, Roots
+from thesphere.roots.index import _digest
 from thesphere.store.tensors import map_tensors, write_tensors
 
 METRICS = ("ip", "cosine")
@@ -196,8 +197,6 @@ def test_damaged_files_are_refused(tmp_path):
 
 def test_made_up_files_are_refused(tmp_path):
     """Well-formed files, right checksum and all, whose content could give a false proof."""
-    from thesphere.roots.index import _digest
-
     Roots.build(made(11, 40, 5)).save(tmp_path)
     path = tmp_path / "roots.safetensors"
     arrays, about = map_tensors(path)

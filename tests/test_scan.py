@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thesphere.errors import FormatError, InputError
-from thesphere.scan import Codes, Part, all_bounds, all_exact, bounds, encode, exact, search
+from thesphere.scan import Codes, Part, all_bounds, all_exact, answers, block, bounds, encode, exact, search
 from thesphere.scan import dots as dots_module
-from thesphere.scan import parts as parts_module
 from thesphere.scan.dots import Packed
 
 METRICS = ("ip", "cosine")
@@ -132,7 +131,6 @@ def test_a_residual_that_is_too_small_is_noticed():
     vectors, queries = made(7, 3000, 16, "plain"), made(8, 60, 16, "plain")
     codes = encode(vectors)
     short = replace(codes, residuals=np.zeros_like(codes.residuals))
-    asked = encode(queries)
     honest, wrong, missed = Part(codes, vectors), Part(short, vectors), 0
     for query in queries:
         value = exact(honest, query, np.arange(3000))
@@ -140,7 +138,7 @@ def test_a_residual_that_is_too_small_is_noticed():
         missed += int(((value < lower) | (value > upper)).sum())
         lower, upper = bounds(honest, query)
         assert ((lower <= value) & (value <= upper)).all()
-    assert missed > 0 and asked.residuals.max() > 0
+    assert missed > 0
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -160,15 +158,17 @@ def test_many_duplicates_settle_within_the_room(metric):
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_layout_and_threads_do_not_matter(metric):
-    vectors, queries = made(11, 2500, 48, "hard"), made(12, 70, 48, "plain")
+    vectors, queries = made(11, 2500, 48, "hard"), made(12, 600, 48, "plain")
     one = search(split(vectors, "float32", []), queries, 15, metric=metric)
     for cuts, threads in (([1, 513, 2048], 2), ([2499], 1), (list(range(0, 2500, 300)), 2)):
         other = search(split(vectors, "float32", cuts), queries, 15, metric=metric, threads=threads)
         assert np.array_equal(one.ids, other.ids) and np.array_equal(one.scores, other.scores)
     backwards = search(split(vectors, "float32", [900])[::-1], queries, 15, metric=metric)
     assert np.array_equal(one.ids, backwards.ids)
-    singles = [search(split(vectors, "float32", []), query, 15, metric=metric).ids[0] for query in queries]
-    assert np.array_equal(one.ids, singles)
+    singles = [
+        search(split(vectors, "float32", []), query, 15, metric=metric).ids[0] for query in queries[::9]
+    ]
+    assert np.array_equal(one.ids[::9], singles)
 
 
 def test_k_beyond_the_rows_and_nothing_at_all():
@@ -203,8 +203,8 @@ def test_tiles_without_numkong_are_the_same(monkeypatch):
 def test_small_blocks_change_nothing(monkeypatch):
     vectors, queries = made(16, 400, 20, "ties"), made(17, 40, 20, "ties")
     wanted = search([Part(encode(vectors), vectors)], queries, 8)
-    monkeypatch.setattr(parts_module, "BLOCK", 7)
-    monkeypatch.setattr(parts_module, "TILE", 64)
+    monkeypatch.setattr(answers, "BLOCK", 7)
+    monkeypatch.setattr(block, "TILE", 64)
     found = search([Part(encode(vectors), vectors)], queries, 8, threads=2)
     assert np.array_equal(found.ids, wanted.ids) and np.array_equal(found.scores, wanted.scores)
 

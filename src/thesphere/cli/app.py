@@ -73,6 +73,11 @@ def run(arguments: list[str] | None = None) -> int:
         if debug:
             traceback.print_exc()
         return _fail(str(error), 1)
+    except OSError as error:  # no room for compiled kernels, a home that cannot be read
+        if debug:
+            traceback.print_exc()
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}", 1)
     except Exception as error:
         if debug:
             traceback.print_exc()

@@ -36,8 +36,8 @@ class MiniLm:
     id: str = field(default="minilm/1", init=False)
     storage: Literal["int8", "float32"] = field(default="float32", init=False)
     norm_meaning: str = field(
-        default="The norm of a minilm vector is largely text length upside down: the vectors of many tokens"
-        " average out, so longer texts have smaller norms; as a weight in ranking it was measured to hurt.",
+        default="The norm of a minilm vector falls with the length of the text, up to the 256 tokens that are"
+        " seen, as the vectors of many tokens average out; as a weight in ranking it was measured to hurt.",
         init=False,
         repr=False,
     )

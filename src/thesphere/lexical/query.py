@@ -8,7 +8,7 @@ import numpy as np
 
 from thesphere.text import grams, words
 
-SHORTEST = 4  # letters of a word that is worth repairing
+SHORTEST = 3  # letters of a word that is worth repairing
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from numba import njit
 
 from thesphere.scan.dots import norm, score
 
-GROUP = 128  # queries that are tested together
+GROUP = 256  # queries that are tested together, a multiple of 8
 TERMS = 3  # columns of the query terms: weight, spread, slip
 COARSE = 2.0**-20  # relative slack of the float32 pre-test (a few float32 roundings, each 2^-24)
 
@@ -95,7 +95,7 @@ def _bar(threshold):
 def _some(dots, r, start, end, errors, share, bars):
     """Whether any of the queries start .. end might want row r. No branch, one bit: so it is vectorised."""
     hit = False
-    for q in range(start, end):
+    for q in range(np.uint64(start), np.uint64(end)):  # an index that may be negative would stop it
         hit |= (np.float32(dots[r, q]) + errors[q]) * share >= bars[q]
     return hit
 
@@ -103,8 +103,8 @@ def _some(dots, r, start, end, errors, share, bars):
 @njit(cache=True, nogil=True, error_model="numpy")
 def _mark(dots, r, start, end, errors, share, bars, mask):
     """Which of them: fills mask, uint8."""
-    for q in range(start, end):
-        mask[q - start] = (np.float32(dots[r, q]) + errors[q]) * share >= bars[q]
+    for q in range(np.uint64(start), np.uint64(end)):
+        mask[q - np.uint64(start)] = (np.float32(dots[r, q]) + errors[q]) * share >= bars[q]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -30,11 +30,11 @@ from thesphere.types import Cost
 def vector_weight(scores: LexicalScores) -> float:
     """How much a unit of cosine counts beside the lexical score, from the query's lexical statistics alone.
 
-    Where the best document matches little of the query's words, vectors know more; where words are missing from the
-    vocabulary altogether, they know as little as the words do. Chosen on SciFact's training queries
-    (docs/decisions.md).
+    A query whose words the collection hardly knows (another language or script, damaged words) is one that an
+    encoder hardly knows either; the n-grams still do. Both numbers were chosen on SciFact's training queries, clean
+    and damaged (docs/decisions.md).
     """
-    return 2.0 * (1.0 - scores.strength)
+    return 6.0 * scores.coverage**8
 
 
 @dataclass(frozen=True)
