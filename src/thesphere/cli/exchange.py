@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from thesphere.cli.console import Json, count_words, put_json, size_words, talk
+from thesphere.cli.ingest import check_new
 from thesphere.sphere import Sphere
 
 
@@ -19,6 +20,8 @@ def import_(file: str, /, *, into: str, json: Json = False) -> int:
     json
         Print one JSON document.
     """
+    if not Path(into).exists():
+        check_new(into)
     with Sphere.import_file(file, into=into) as sphere:
         points, width = sphere.info()["points"], sphere.info()["dimensions"]
     if json:

@@ -4,7 +4,7 @@ import shutil
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from thesphere.cli.console import Bar, Flag, Json, Size, count_words, misuse, put_json, size_words, talk
 from thesphere.errors import InputError, LockedError, NotFoundError, SphereError
@@ -77,7 +77,7 @@ def ingest(
 def take(
     paths: tuple[str, ...],
     into: str,
-    settings: dict[str, object],
+    settings: dict[str, Any],
     *,
     max_size: int = 1 << 30,
     column: str | None = None,
@@ -93,8 +93,11 @@ def take(
     read(paths)  # a path that does not exist is told before anything is made
     given = {name: value for name, value in settings.items() if value is not None}
     made = not Path(into).exists()
-    sphere = create(into, given) if made else Sphere.open(into)
-    if not made:
+    if made:
+        check_new(into)
+        sphere = Sphere.create(into, **given)
+    else:
+        sphere = Sphere.open(into)
         _agree(sphere, into, given)
     try:
         with sphere, Bar() as bar:
@@ -125,14 +128,17 @@ def nothing(paths: tuple[str, ...], report: Report) -> InputError:
     )
 
 
-def create(into: str, given: dict) -> Sphere:
-    """A new collection under a name that ends in .sphere, as everything that skips collections expects."""
+def check_new(into: str) -> None:
+    """A new collection's name ends in .sphere, as the walk that skips collections expects, and has a folder.
+
+    Raises:
+        InputError, NotFoundError: it does not.
+    """
     path = Path(into)
     if path.suffix != ".sphere" or path.name == ".sphere":
         raise InputError(f"a collection's name ends in .sphere; call it {into.rstrip('/')}.sphere")
     if not path.resolve().parent.is_dir():
         raise NotFoundError(f"the folder {path.resolve().parent} does not exist; make it first")
-    return Sphere.create(into, **given)
 
 
 def _undo(sphere: Sphere, made: bool) -> None:

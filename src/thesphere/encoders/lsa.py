@@ -161,9 +161,9 @@ def _axes(rows: np.ndarray, width: int, key: int) -> np.ndarray:
     rank = min(width + 56, *rows.shape)
     basis = np.random.default_rng(key % 2**64).standard_normal((rows.shape[1], rank), np.float32)
     for _ in range(2):
-        basis = np.linalg.qr(rows @ basis)[0]
-        basis = np.linalg.qr(rows.T @ basis)[0]
-    basis = np.linalg.qr(rows @ basis)[0]
+        basis = _orthonormal(rows @ basis)
+        basis = _orthonormal(rows.T @ basis)
+    basis = _orthonormal(rows @ basis)
     small = (basis.T @ rows).astype(np.float64)
     values, vectors = np.linalg.eigh(small @ small.T)
     values = np.sqrt(np.maximum(values[::-1], 0))[:width]
@@ -171,3 +171,14 @@ def _axes(rows: np.ndarray, width: int, key: int) -> np.ndarray:
     axes = small.T @ vectors[:, ::-1][:, :width][:, kept] / values[kept]
     largest = axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])]
     return (axes * np.sign(largest) / np.sqrt(values[kept] / values[0])).astype(np.float32)
+
+
+def _orthonormal(columns: np.ndarray) -> np.ndarray:
+    """An orthonormal basis of what the columns span, float32.
+
+    By the eigenvectors of their Gram matrix: a QR decomposition of so tall a matrix took most of the fit, and what
+    this loses (directions fainter than rounding) the next power step would lose as well.
+    """
+    values, vectors = np.linalg.eigh((columns.T @ columns).astype(np.float64))
+    kept = values > FAINT**2 * values[-1]
+    return columns @ (vectors[:, kept] / np.sqrt(values[kept])).astype(np.float32)

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 
 from thesphere.encoders import Encoder, fit_lsa
 from thesphere.encoders.lsa import WIDTH
+from thesphere.runtime import one_blas_thread, workers
 from thesphere.sphere.part import PartBuilder, Record
 from thesphere.sphere.settings import Settings
 from thesphere.sphere.windows import Window
@@ -16,7 +18,22 @@ from thesphere.store import Document, NewPart, PathEntry, Writer, write_tensors
 PART_BYTES = 48 << 20
 PART_POSTINGS = 24_000_000
 PART_DOCUMENTS = 25_000
+PART_POINTS = 150_000
 SECONDS = 60.0
+
+
+def encode_in_threads(encoder: Encoder, texts: list[bytes]) -> np.ndarray:
+    """`encoder.encode` of many texts by all cores: slices of neighbours, so the rows are in order."""
+    threads = workers()
+    size = max(256, min(4096, -(-len(texts) // threads)))
+    slices = [texts[first : first + size] for first in range(0, len(texts), size)]
+    with one_blas_thread():
+        if threads == 1 or len(slices) < 2:
+            rows = [encoder.encode(part) for part in slices]
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                rows = list(pool.map(encoder.encode, slices))
+    return np.concatenate(rows) if rows else np.empty((0, encoder.width), np.float32)
 
 
 class Batch:
@@ -31,6 +48,8 @@ class Batch:
         self.keys: set[bytes] = set()
         self.paths: list[PathEntry] = []
         self.rows: list[np.ndarray] = []  # embeddings that are copied instead of made anew
+        slow = encoder is not None and encoder.storage == "float32"
+        self.points_due = PART_POINTS // 32 if slow else PART_POINTS  # later: what is embedded in a minute
         self.begun = time.monotonic()
 
     def add(
@@ -76,6 +95,7 @@ class Batch:
             builder.raw_bytes >= PART_BYTES
             or builder.postings >= PART_POSTINGS
             or len(builder.documents) >= PART_DOCUMENTS
+            or builder.points >= self.points_due
         )
 
     @property
@@ -103,8 +123,12 @@ class Batch:
         if self.encoder is None:
             if not any(text.strip() for text in texts):
                 return np.zeros((len(texts), WIDTH), np.float32)
-            self.encoder = fit_lsa(texts)
-        return self.encoder.encode(texts)
+            with one_blas_thread():
+                self.encoder = fit_lsa(texts)
+        begun = time.monotonic()
+        rows = encode_in_threads(self.encoder, texts)
+        self.points_due = max(1000, int(len(texts) * SECONDS / max(1e-9, time.monotonic() - begun)))
+        return rows
 
     def commit(self, *, drop: Iterable[int] = ()) -> None:
         """Make everything so far visible, in one transaction that also drops the parts numbered `drop`."""
