@@ -1,10 +1,13 @@
-"""How well does search rank? nDCG@10 of sources on judged collections, one source per document, through `Sphere.search`.
+"""How well does search rank? nDCG@10 of sources on judged collections, one source per document, through
+`Sphere.search`.
 
-    python benchmarks/judged.py DATA [--encoder none|minilm|...] [--collections scifact,...] [--damage] [--files]
+    python benchmarks/judged.py DATA [--encoder none|minilm|...] [--collections scifact,...] [--damage]
+    [--files]
 
-DATA holds folders in BEIR layout (corpus.jsonl, queries.jsonl, qrels/*.tsv). `--damage` also asks with 10 % of the
-letters replaced, deleted, doubled by an insertion or swapped, three seeds. `--files` writes each document to a file of
-its own instead of ingesting the rows. The last line is JSON.
+DATA holds folders in BEIR layout (corpus.jsonl, queries.jsonl, qrels/*.tsv). `--damage` also asks with 10 %
+of the
+letters replaced, deleted, doubled by an insertion or swapped, three seeds. `--files` writes each document to
+a file of its own instead of ingesting the rows. The last line is JSON.
 """
 
 import argparse
@@ -22,7 +25,8 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def damaged(text: str, rng: random.Random, rate: float = 0.10) -> str:
-    """Each letter is hit with probability `rate`: replaced, deleted, preceded by another, or swapped with the next."""
+    """Each letter is hit with probability `rate`: replaced, deleted, preceded by another, or swapped with
+    the next."""
     out = []
     chars = list(text)
     i = 0
@@ -52,10 +56,16 @@ def read(folder: Path, split: str | None) -> tuple[list[dict], dict[str, str], d
     for line in path.read_text().splitlines()[1:]:
         query, document, grade = line.split("\t")
         judged.setdefault(query, {})[document] = int(grade)
-    return corpus, queries, {q: r for q, r in judged.items() if q in queries and any(v > 0 for v in r.values())}
+    return (
+        corpus,
+        queries,
+        {q: r for q, r in judged.items() if q in queries and any(v > 0 for v in r.values())},
+    )
 
 
-def collection(folder: Path, corpus: list[dict], home: Path, encoder: str, files: bool) -> tuple[Sphere, dict[str, list[str]]]:
+def collection(
+    folder: Path, corpus: list[dict], home: Path, encoder: str, files: bool
+) -> tuple[Sphere, dict[str, list[str]]]:
     """The ingested collection, and which documents each source name stands for."""
     sphere = Sphere.create(home / f"{folder.name}.sphere", encoder=encoder)
     stands: dict[str, list[str]] = {}
@@ -102,7 +112,9 @@ def main() -> None:
         corpus, queries, judged = read(arguments.data / name, arguments.split)
         with tempfile.TemporaryDirectory() as home:
             begun = time.perf_counter()
-            sphere, stands = collection(arguments.data / name, corpus, Path(home), arguments.encoder, arguments.files)
+            sphere, stands = collection(
+                arguments.data / name, corpus, Path(home), arguments.encoder, arguments.files
+            )
             built = time.perf_counter() - begun
             begun = time.perf_counter()
             row = {"ndcg": mean_ndcg(sphere, stands, queries, judged, None)}

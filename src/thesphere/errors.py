@@ -1,8 +1,10 @@
-"""Every error that a user can cause, each told in one sentence: what was given, what was expected, what to do."""
+"""Every error that a user can cause, each told in one sentence: what was given, what was expected, what to
+do."""
 
 
 class SphereError(Exception):
-    """Base of all errors that are the user's to mend. The command prints its message as one line and exits with 1."""
+    """Base of all errors that are the user's to mend. The command prints its message as one line and exits
+    with 1."""
 
 
 class InputError(SphereError, ValueError):
@@ -17,7 +19,8 @@ class NotFoundError(SphereError, FileNotFoundError):
 
 
 class FormatError(SphereError):
-    """A file does not hold what its format promises. The message names the file, the key and what was found."""
+    """A file does not hold what its format promises. The message names the file, the key and what was
+    found."""
 
 
 class SchemaError(FormatError):

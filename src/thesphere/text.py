@@ -1,12 +1,12 @@
 """Text as evidence: words and character n-grams of any script, as 32-bit term ids.
 
-Words are runs of letters, numbers and marks. An identifier counts as a whole and by its parts (split at `_`, at camel
-case and between letters and digits); scripts written without spaces give overlapping character bigrams; words of
-ASCII letters are reduced by the Porter stemmer. N-grams are character 2- and 4-grams of the folded text that cross
-word borders. What was measured to choose this is in docs/decisions.md.
+Words are runs of letters, numbers and marks. An identifier counts as a whole and by its parts (split at `_`,
+at camel case and between letters and digits); scripts written without spaces give overlapping character
+bigrams; words of ASCII letters are reduced by the Porter stemmer. N-grams are character 2- and 4-grams of the
+folded text that cross word borders. What was measured to choose this is in docs/decisions.md.
 
-Terms are hashes: 32 bits keep a million distinct n-grams nearly free of collisions, and a collision is part of the
-formula, the same for every document and query.
+Terms are hashes: 32 bits keep a million distinct n-grams nearly free of collisions, and a collision is part of
+the formula, the same for every document and query.
 """
 
 import threading
@@ -22,9 +22,9 @@ _TABLE = 0x20000  # code points beyond are unspaced ideographs (planes 2 and 3) 
 
 # Scripts written without spaces between words: Thai, Lao, Myanmar, Khmer, kana, ideographs, Hangul.
 _UNSPACED_RANGES = [
-    (0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1100, 0x11FF), (0x1780, 0x17FF), (0x2E80, 0x2FDF), (0x3005, 0x3007),
-    (0x3040, 0x30FF), (0x3130, 0x318F), (0x31F0, 0x31FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xA960, 0xA97F),
-    (0xAC00, 0xD7FF), (0xF900, 0xFAFF), (0x1B000, 0x1B16F),
+    (0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1100, 0x11FF), (0x1780, 0x17FF), (0x2E80, 0x2FDF),
+    (0x3005, 0x3007), (0x3040, 0x30FF), (0x3130, 0x318F), (0x31F0, 0x31FF), (0x3400, 0x4DBF),
+    (0x4E00, 0x9FFF), (0xA960, 0xA97F), (0xAC00, 0xD7FF), (0xF900, 0xFAFF), (0x1B000, 0x1B16F),
 ]  # fmt: skip
 
 
@@ -66,8 +66,8 @@ def _finish(h):
 @njit(cache=True, nogil=True)
 def _token(points, start, end, fold, known, stems):
     """(hash of the folded token, True if it waits for the stemmer). Underscores count only inside a whole."""
-    h = np.uint64(end - start)
-    ascii_letters = end - start >= 3
+    ascii_letters = True
+    letters = end - start
     h = np.uint64(0x243F6A8885A308D3)
     for i in range(start, end):
         point = points[i]
@@ -76,14 +76,14 @@ def _token(points, start, end, fold, known, stems):
         elif point == 0xDF or point == 0x1E9E:  # sharp s folds to two letters
             h = _add(h, 115)
             point = np.uint32(115)
-            ascii_letters = False
+            letters += 1
         else:
             point = fold[point]
             if point < 97 or point > 122:
                 ascii_letters = False
         h = _add(h, point)
     h = _finish(h)
-    if not ascii_letters:
+    if not ascii_letters or letters < 3:
         return h, False
     mask = len(known) - 1
     slot = np.int64(h & np.uint64(mask))
@@ -129,7 +129,7 @@ def _words(points, kind, fold, known, stems, out, starts, ends, waiting):
                 count += 1
             continue
         # a run of word characters: its parts first, then the whole if it has more than one part
-        part = start
+        part = capital = start
         parts = 0
         previous = 5  # underscore: nothing to split from
         while True:
@@ -146,18 +146,18 @@ def _words(points, kind, fold, known, stems, out, starts, ends, waiting):
                     cut = True
                 elif k == 2:
                     cut = previous == 1
-                elif k == 1 and previous == 2 and i - part > 1:
+                elif k == 1 and previous == 2 and capital > part:
                     # "HTTPResponse": the last capital opens the next part
-                    h, wait = _token(points, part, i - 1, fold, known, stems)
+                    h, wait = _token(points, part, capital, fold, known, stems)
                     out[count] = h
                     starts[count] = part
-                    ends[count] = i - 1
+                    ends[count] = capital
                     if wait:
                         waiting[waits] = count
                         waits += 1
                     count += 1
                     parts += 1
-                    part = i - 1
+                    part = capital
             if cut and i > part and previous != 5:
                 h, wait = _token(points, part, i, fold, known, stems)
                 out[count] = h
@@ -173,6 +173,8 @@ def _words(points, kind, fold, known, stems, out, starts, ends, waiting):
                 break
             if k == 5:
                 part = i + 1
+            if k == 2:
+                capital = i
             if k != 4:
                 previous = k
             elif previous == 5:
@@ -192,7 +194,8 @@ def _words(points, kind, fold, known, stems, out, starts, ends, waiting):
 
 @njit(cache=True, nogil=True)
 def _grams(points, kind, out):
-    """2- and 4-gram term ids of folded text: white space collapsed, one space at each end. Returns their number."""
+    """2- and 4-gram term ids of folded text: white space collapsed, one space at each end. Returns their
+    number."""
     n = len(points)
     text = np.empty(n + 2, np.uint32)
     text[0] = 32
@@ -232,18 +235,18 @@ class _Stems:
         self._lock = threading.Lock()
         self._stemmer = Stemmer.Stemmer("porter", 0)
         self._used = 0
-        self.known = np.zeros(1 << 16, np.uint64)
-        self.stems = np.zeros(1 << 16, np.uint64)
+        self.table = np.zeros(1 << 16, np.uint64), np.zeros(1 << 16, np.uint64)  # hashes, their stems'
 
-    def learn(self, token: np.uint64, points: np.ndarray, fold: np.ndarray) -> np.uint64:
+    def learn(self, token: int, points: np.ndarray, fold: np.ndarray) -> np.uint64:
         """The stem's hash of the token with this hash and these code points."""
         with self._lock:
-            word = bytes(fold[points].astype(np.uint8)).decode("ascii")
+            word = "".join(map(chr, fold[points])).replace("ß", "ss")
             stem = np.frombuffer(self._stemmer.stemWord(word).encode("utf-32-le"), np.uint32)
-            value, _ = _token(stem, 0, len(stem), fold, self.known[:1] * np.uint64(0), self.stems[:1])
-            if self._used * 2 > len(self.known):
+            nothing = np.zeros(1, np.uint64)
+            value, _ = _token(stem, 0, len(stem), fold, nothing, nothing)
+            if self._used * 2 > len(self.table[0]):
                 self._grow()
-            self._put(self.known, self.stems, int(token), value)
+            self._put(*self.table, token, value)
             self._used += 1
             return value
 
@@ -256,10 +259,13 @@ class _Stems:
         known[slot] = token
 
     def _grow(self) -> None:
-        known, stems = np.zeros(len(self.known) * 2, np.uint64), np.zeros(len(self.stems) * 2, np.uint64)
-        for slot in np.flatnonzero(self.known):
-            self._put(known, stems, int(self.known[slot]), self.stems[slot])
-        self.known, self.stems = known, stems
+        size = 2 * len(self.table[0])
+        known, stems = np.zeros(size, np.uint64), np.zeros(size, np.uint64)
+        slots = np.flatnonzero(self.table[0])
+        for slot in slots:
+            self._put(known, stems, int(self.table[0][slot]), self.table[1][slot])
+        self._used = len(slots)
+        self.table = known, stems  # both at once: another thread may be about to read them
 
 
 @cache
@@ -283,15 +289,16 @@ def words(text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     room = 2 * len(points) + 2
     out, waiting = np.empty(room, np.uint64), np.empty(room, np.int32)
     starts, ends = np.empty(room, np.int32), np.empty(room, np.int32)
-    known, stems = cache_.known, cache_.stems
+    known, stems = cache_.table
     count, waits = _words(points, kind, fold, known, stems, out, starts, ends, waiting)
     for index in waiting[:waits]:
-        out[index] = cache_.learn(out[index], points[starts[index] : ends[index]], fold)
+        out[index] = cache_.learn(int(out[index]), points[starts[index] : ends[index]], fold)
     return (out[:count] >> np.uint64(32)).astype(np.uint32), starts[:count], ends[:count]
 
 
 def grams(text: str) -> np.ndarray:
-    """Character 2- and 4-gram terms of `text`, uint32 [n], with repeats; NFKC, case-folded, white space collapsed."""
+    """Character 2- and 4-gram terms of `text`, uint32 [n], with repeats; NFKC, case-folded, white space
+    collapsed."""
     kind, _ = _tables()
     points = _points(unicodedata.normalize("NFKC", text).casefold())
     out = np.empty(2 * len(points) + 4, np.uint32)

@@ -1,8 +1,9 @@
 """Small values that every layer shares.
 
-Letters used in shapes: N points, P patches, T bytes, D width, K roots, k hits, S shells, L band limit, Q queries.
-Angles are radians (theta colatitude in [0, pi], phi azimuth in [0, 2 pi)); entropies are nats; energies are in
-units of kT, lower is better.
+Letters used in shapes: N points, P patches, T bytes, D width, K roots, k hits, S shells, L band limit, Q
+queries.
+Angles are radians (theta colatitude in [0, pi], phi azimuth in [0, 2 pi)); entropies are nats; energies are
+in units of kT, lower is better.
 """
 
 from dataclasses import dataclass, field

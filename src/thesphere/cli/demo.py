@@ -91,7 +91,7 @@ def _ask(sphere: Sphere, number: int, question: Question, files: list[Path]) -> 
         lines = matching_lines(files, re.compile("|".join(map(re.escape, words)).encode(), re.IGNORECASE))
     cost = hits.cost
     for hit in hits:
-        where = shown_path(places(sphere, hit)[0])
+        where = shown_path(places(hit)[0])
         print(f"   {where}:{hit.line}  bytes {hit.start}-{hit.end}  {hits.status}")
         for text, marks in excerpt(*shown_text(sphere, hit, hits.request.contains), 1):
             put_line(("      ", ""), *trimmed(text, marks, terminal_width() - 6))

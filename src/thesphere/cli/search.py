@@ -64,7 +64,7 @@ def search(
         if json:
             document = hits.as_dict()
             for each, hit in zip(document["hits"], hits, strict=True):
-                each["path"] = places(sphere, hit)[0]
+                each["path"] = places(hit)[0]
             put_json(document)
         else:
             show(sphere, hits, explain=explain)
@@ -94,13 +94,10 @@ def parse_bytes(text: str) -> bytes:
     )
 
 
-def places(sphere: Sphere, hit: Hit) -> list[str]:
+def places(hit: Hit) -> list[str]:
     """Where the content of a hit lies: the path of each of its names, of a row with the row behind a #."""
-    view = sphere.view
-    part, local = view.locate_point(hit.point)
-    record = part.record(int(part.window_document[part.point_window[local]]))
     found = []
-    for uri in record.uris:
+    for uri in hit.uris:
         path = path_of(uri)
         row = uri[uri.rindex("#") :] if path is not None and uri != path and "#" in uri else ""
         found.append("stdin" if path is None else path + row)
@@ -111,7 +108,7 @@ def show(sphere: Sphere, hits: Hits, *, explain: bool = False, most: int | None 
     """Print hits for people: in colour on a terminal, plain elsewhere."""
     width = terminal_width()
     for hit in hits[:most]:
-        paths = [shown_path(path) for path in places(sphere, hit)]
+        paths = [shown_path(path) for path in places(hit)]
         state = f"{hits.status}, stale" if hit.stale else hits.status
         put_line(
             (f"{_clean(paths[0])}:{hit.line}", "bold cyan"),

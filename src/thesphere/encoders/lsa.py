@@ -176,7 +176,8 @@ def _axes(rows: np.ndarray, width: int, key: int) -> np.ndarray:
 def _orthonormal(columns: np.ndarray) -> np.ndarray:
     """An orthonormal basis of what the columns span, float32.
 
-    By the eigenvectors of their Gram matrix: a QR decomposition of so tall a matrix took most of the fit, and what
+    By the eigenvectors of their Gram matrix: a QR decomposition of so tall a matrix took most of the fit,
+        and what
     this loses (directions fainter than rounding) the next power step would lose as well.
     """
     values, vectors = np.linalg.eigh((columns.T @ columns).astype(np.float64))

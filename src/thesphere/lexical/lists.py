@@ -1,8 +1,8 @@
 """Inverted lists: term id -> documents that hold it, with counts. Built in memory, read where they lie on disk.
 
-On disk (three arrays of a safetensors file): `keys` uint32, sorted; `offsets` uint32 [n + 1]; `data` uint8. A list is
-a varint of its document count, then per document a varint of (gap << 1 | more), where more says that a second
-varint holds count - 2. Gaps are to the previous document, the first to -1, less one.
+On disk (three arrays of a safetensors file): `keys` uint32, sorted; `offsets` uint32 [n + 1]; `data` uint8. A
+list is a varint of its document count, then per document a varint of (gap << 1 | more), where more says that a
+second varint holds count - 2. Gaps are to the previous document, the first to -1, less one.
 """
 
 from dataclasses import dataclass

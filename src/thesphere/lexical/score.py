@@ -2,14 +2,15 @@
 
     S(d) = coverage * W(d) / max W + G(d) / max G
 
-W is BM25 over words (k1 1.2, b 0.75, idf = ln(1 + (N - df + 0.5) / (df + 0.5)), query counts linear), G the same over
-character 2- and 4-grams with idf^1.5, the maxima are over all live documents, and coverage is the idf mass of the
-query's words that occur at all over that of all its words: where spelling fails, the n-grams decide. Terms in more
-than half of the documents are left out of G once there are `CUT_FROM` documents: they cost most and tell least. A
-word that no document has counts as its most frequent neighbour one edit away, where one occurs.
+W is BM25 over words (k1 1.2, b 0.75, idf = ln(1 + (N - df + 0.5) / (df + 0.5)), query counts linear), G the
+same over character 2- and 4-grams with idf^1.5, the maxima are over all live documents, and coverage is the idf
+mass of the query's words that occur at all over that of all its words: where spelling fails, the n-grams
+decide. Terms in more than half of the documents are left out of G once there are `CUT_FROM` documents: they
+cost most and tell least. A word that no document has counts as its most frequent neighbour one edit away, where
+one occurs.
 
-Every statistic belongs to the whole generation and is an integer until the formula, and a document's sum runs over
-the terms in rising order: how the documents are spread over parts changes no bit of the result.
+Every statistic belongs to the whole generation and is an integer until the formula, and a document's sum runs
+over the terms in rising order: how the documents are spread over parts changes no bit of the result.
 """
 
 from collections.abc import Sequence
@@ -81,7 +82,8 @@ class LexicalScores:
         query: the query as it was scored, misspelt words repaired.
         coverage: idf mass of the query's words that occur, in [0, 1].
         strength: best word score over the highest that any document could reach, in [0, 1].
-        word_weights, gram_weights: what one full occurrence of each of the query's terms is worth; 0 is left out.
+        word_weights, gram_weights: what one full occurrence of each of the query's terms is worth; 0 is left
+            out.
         bytes_read: bytes of the lists that were read.
     """
 

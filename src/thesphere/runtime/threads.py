@@ -1,4 +1,5 @@
-"""Threads are made by us, outside the kernels; BLAS gets one each, or it would fight with them for the cores."""
+"""Threads are made by us, outside the kernels; BLAS gets one each, or it would fight with them for the
+cores."""
 
 import os
 from contextlib import AbstractContextManager

@@ -1,9 +1,10 @@
 """Documents on their way into committed parts."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -14,11 +15,13 @@ from thesphere.sphere.part import PartBuilder, Record
 from thesphere.sphere.settings import Settings
 from thesphere.sphere.windows import Window
 from thesphere.store import Document, NewPart, PathEntry, Writer, write_tensors
+from thesphere.store.catalog import Setting
 
 PART_BYTES = 48 << 20
 PART_POSTINGS = 24_000_000
 PART_DOCUMENTS = 25_000
 PART_POINTS = 150_000
+PART_ROW_BYTES = 192 << 20  # of embeddings that are copied
 SECONDS = 60.0
 
 
@@ -43,11 +46,12 @@ class Batch:
         """`encoder` None: the collection's is to be fitted on the first passages (`lsa`), or it has none."""
         self.writer, self.settings, self.encoder = writer, settings, encoder
         self.builder: PartBuilder | None = None
-        self.parts: list[tuple[PartBuilder, list[Document]]] = []  # written, not yet committed
+        self.parts: list[tuple[Path, list[Document]]] = []  # written, not yet committed
         self.documents: list[Document] = []  # of the part that is being built
         self.keys: set[bytes] = set()
         self.paths: list[PathEntry] = []
-        self.rows: list[np.ndarray] = []  # embeddings that are copied instead of made anew
+        self.rows: list[tuple[np.ndarray, np.ndarray]] = []  # embeddings copied instead of made, prominence
+        self.row_bytes = 0
         slow = encoder is not None and encoder.storage == "float32"
         self.points_due = PART_POINTS // 32 if slow else PART_POINTS  # later: what is embedded in a minute
         self.begun = time.monotonic()
@@ -57,7 +61,7 @@ class Batch:
         key: bytes,
         record: Record,
         cuts: Iterable[Window],
-        rows: Iterator[np.ndarray] | None = None,
+        rows: Iterator[tuple[np.ndarray, np.ndarray]] | None = None,
     ) -> None:
         """Take a document; one that is larger than a part goes into several.
 
@@ -65,7 +69,7 @@ class Batch:
             key: its `content_key`.
             record: what is known of it.
             cuts: its windows in order.
-            rows: the pre-norm rows of each window's points, where they are known already.
+            rows: the pre-norm rows of each window's points and their prominence, where they are known already.
         """
         self.keys.add(key)
         if self._full():
@@ -88,6 +92,7 @@ class Batch:
             self.builder.add(window)
             if rows is not None:
                 self.rows.append(next(rows))
+                self.row_bytes += self.rows[-1][0].nbytes
 
     def _full(self) -> bool:
         builder = self.builder
@@ -96,6 +101,7 @@ class Batch:
             or builder.postings >= PART_POSTINGS
             or len(builder.documents) >= PART_DOCUMENTS
             or builder.points >= self.points_due
+            or self.row_bytes >= PART_ROW_BYTES
         )
 
     @property
@@ -108,17 +114,22 @@ class Batch:
         builder, self.builder = self.builder, None
         if builder is None:
             return
+        declared = None
         if self.rows:
-            embeddings, self.rows = np.concatenate(self.rows), []
+            embeddings, declared = (np.concatenate(each) for each in zip(*self.rows, strict=True))
+            self.rows, self.row_bytes = [], 0
         else:
             embeddings = self._encode(builder.texts)
-        builder.finish(embeddings, self.encoder.storage if self.encoder is not None else "int8")
-        self.parts.append((builder, self.documents))
+        floats = self.settings.encoder == "arrays" or (
+            self.encoder is not None and self.encoder.storage == "float32"
+        )
+        builder.finish(embeddings, "float32" if floats else "int8", declared)
+        self.parts.append((builder.folder, self.documents))
         self.documents = []
 
     def _encode(self, texts: list[bytes]) -> np.ndarray | None:
         """Pre-norm rows of the texts; fits `lsa` on the first texts that are not blank."""
-        if self.settings.encoder == "none":
+        if self.settings.encoder in ("none", "arrays"):
             return None
         if self.encoder is None:
             if not any(text.strip() for text in texts):
@@ -130,23 +141,35 @@ class Batch:
         self.points_due = max(1000, int(len(texts) * SECONDS / max(1e-9, time.monotonic() - begun)))
         return rows
 
-    def commit(self, *, drop: Iterable[int] = ()) -> None:
-        """Make everything so far visible, in one transaction that also drops the parts numbered `drop`."""
+    def commit(
+        self,
+        *,
+        drop: Iterable[int] = (),
+        forget: Iterable[str] = (),
+        settings: Mapping[str, Setting] | None = None,
+    ) -> None:
+        """Make everything so far visible, in one transaction.
+
+        Args:
+            drop: numbers of parts without documents that are no longer needed.
+            forget: uris that are no longer there.
+            settings: changed with it.
+        """
         self.close_part()
-        new = [NewPart(builder.folder, documents) for builder, documents in self.parts]
-        settings = {}
+        new = [NewPart(folder, documents) for folder, documents in self.parts]
+        settings, forget = dict(settings or {}), list(forget)
         if self.encoder is not None and self.settings.encoder_part == "" and self.encoder.state():
             folder = self.writer.new_part()
             write_tensors(folder / "encoder.safetensors", self.encoder.state())
             new.insert(0, NewPart(folder))
             self.settings = replace(self.settings, encoder_part=folder.name)
-            settings = self.settings.as_dict()
-        if new or self.paths:
-            self.writer.commit(new, paths=self.paths, drop=drop, settings=settings)
+            settings |= self.settings.as_dict()
+        if new or self.paths or forget:
+            self.writer.commit(new, paths=self.paths, drop=drop, forget=forget, settings=settings)
         self.parts, self.paths, self.keys = [], [], set()
         self.begun = time.monotonic()
 
     def discard(self) -> None:
         """Forget what is not committed; its files are swept by the writer."""
         self.builder, self.parts, self.documents = None, [], []
-        self.rows, self.paths, self.keys = [], [], set()
+        self.rows, self.row_bytes, self.paths, self.keys = [], 0, [], set()

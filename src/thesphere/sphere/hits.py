@@ -27,7 +27,7 @@ class Hit:
         line: number of the line in which the span begins, from 1.
         prominence: L2 norm of the point's embedding before normalisation (NaN where there are no vectors).
         entropy: mean next-byte entropy of the span, nats.
-        paths: every name under which this content was ingested.
+        paths: every name under which this content was ingested; uris: where each of them lies.
         modality, encoding: as the reader found them.
         stale: True if the bytes are not kept in the collection and the file has changed since.
         point: number of the point in `Sphere.points()`.
@@ -42,6 +42,7 @@ class Hit:
     prominence: float
     entropy: float
     paths: tuple[str, ...] = field(repr=False)
+    uris: tuple[str, ...] = field(repr=False)
     modality: str = field(repr=False)
     encoding: str = field(repr=False)
     stale: bool = False
@@ -61,8 +62,8 @@ class Hit:
     def as_dict(self) -> dict:
         """What `--json` prints."""
         return {
-            "source": self.source, "start": self.start, "end": self.end, "line": self.line, "score": self.score,
-            "prominence": None if np.isnan(self.prominence) else self.prominence,
+            "source": self.source, "start": self.start, "end": self.end, "line": self.line,
+            "score": self.score, "prominence": None if np.isnan(self.prominence) else self.prominence,
             "entropy": None if np.isnan(self.entropy) else self.entropy,
             "paths": list(self.paths), "modality": self.modality, "stale": self.stale, "text": self.text,
             "marks": [list(mark) for mark in self.marks],

@@ -1,4 +1,4 @@
-"""From sources to committed parts: what is known is skipped, what is new is cut, counted, embedded and written.
+"""From sources to committed parts: what is known is skipped, what is new is cut, counted, embedded, written.
 
 Everything between two commits is invisible and is swept away if the run ends early; the next run skips what was
 committed and does the rest. The work in hand is committed whenever it would take much memory, or every minute.
@@ -127,7 +127,8 @@ class Ingest:
             self.report.replaced += 1
 
     def _take_large(self, source: Source, key: bytes, record: Record, entry: PathEntry) -> bool:
-        """A source that is streamed stands alone in its commit, so that it can be dropped if it changes meanwhile."""
+        """A source that is streamed stands alone in its commit, so that it can be dropped if it changes
+        meanwhile."""
         self.batch.commit()
         again = hashlib.sha256()
         self.batch.add(key, record, self._windows(source, again.update))

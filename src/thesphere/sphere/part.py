@@ -1,20 +1,20 @@
 """One part of a collection: built in memory, written as a few files, read back as memory maps.
 
 Files of a part:
-    tables.safetensors   records of the documents, and the tables of windows, passages and points (below)
+    tables.safetensors   records of the documents, and the tables of windows, passages and points
     words.safetensors, grams.safetensors   inverted lists over the windows
-    rows.safetensors     int8 codes of the points' embeddings with scales, residuals and norms
+    rows.safetensors     int8 codes of the points' embeddings with scales, residuals and lengths
     vectors.safetensors  the float32 embeddings, where the encoder keeps them
-    bytes.blocks         the original bytes of all documents, one after the other (unless the collection keeps none)
+    bytes.blocks         the original bytes of all documents in a row (unless the collection keeps none)
     patches.blocks       patch lengths, one byte each; 255 means "255 and the next byte too"
 
-A document is one content. Its windows are neighbours, so are a window's passages and a passage's points. A document
-that is larger than a part lies in several parts; `document_base` says where in the source its portion begins.
+A document is one content. Its windows are neighbours, so are a window's passages and a passage's points. A
+document that is larger than a part lies in several; `document_base` says where in the source its portion begins.
 """
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -46,6 +46,7 @@ class Record:
         title: words that belong to it though they are not in its bytes.
         modality, encoding: as the reader found them.
         size: bytes of the whole source.
+        origin: what an import tells of itself: layout, unit, kind of prominence.
     """
 
     digest: str
@@ -55,6 +56,7 @@ class Record:
     modality: str
     encoding: str
     size: int
+    origin: dict[str, str] = field(default_factory=dict)
 
     @property
     def heading(self) -> str:
@@ -118,7 +120,7 @@ class PartBuilder:
     @property
     def points(self) -> int:
         """Points so far."""
-        return len(self._columns["passage_start" if self.unit != "patch" else "point_start"])
+        return len(self._columns["passage_start" if self.unit == "passage" else "point_start"])
 
     def begin(self, record: Record, base: int = 0) -> int:
         """Start a document whose bytes here begin at `base` in the source. Returns its ordinal."""
@@ -141,23 +143,24 @@ class PartBuilder:
         if self._bytes is not None:
             self._bytes.write(window.data)
         at = window.start
-        for data, patches in zip(window.passages(), window.patches, strict=True):
+        for data, length, patches in zip(window.passages(), window.lengths, window.patches, strict=True):
             columns["passage_start"].append(at)
             packed = pack_lengths(patches)
             self._patches.write(packed)
             columns["passage_patch_bytes"].append(len(packed))
-            if self.unit == "patch":
-                cuts = patch_cuts(data, record.encoding, patches)
+            if self.unit != "passage":
+                cuts = patch_cuts(data, record.encoding if self.unit == "patch" else "bytes", patches)
                 columns["passage_points"].append(len(patches))
                 columns["point_start"] += (at + cuts[:-1]).tolist()
                 columns["point_length"] += np.diff(cuts).tolist()
+            if self.unit == "patch":
                 self.texts += [utf8(data[a:b], record.encoding) for a, b in pairwise(cuts)]
-            else:
+            elif self.unit == "passage":
                 self.texts.append(utf8(data, record.encoding))
-            at += len(data)
+            at += length
         columns["passage_length"] += window.lengths
         columns["passage_entropy"] += window.entropies
-        if self.unit == "patch":
+        if self.unit != "passage":
             columns["point_entropy"] += np.concatenate(window.patch_entropies).tolist()
         document.windows += 1
         document.stored += len(window.data)
@@ -186,11 +189,11 @@ class PartBuilder:
             "document_base": np.array([d.base for d in self.documents], np.int64),
             "window_passage": _offsets(columns.pop("window_passages")),
         }
-        if self.unit == "patch":
+        if self.unit != "passage":
             tables["passage_point"] = _offsets(columns.pop("passage_points"))
         for name, values in columns.items():
             if name in _COLUMNS and not (
-                name.startswith(("point_", "passage_points")) and self.unit != "patch"
+                name.startswith(("point_", "passage_points")) and self.unit == "passage"
             ):
                 tables[name] = np.array(values, _COLUMNS[name])
         if embeddings is not None:
@@ -237,7 +240,7 @@ def patch_cuts(data: bytes, encoding: str, lengths: np.ndarray) -> np.ndarray:
     return original_offsets(data, encoding, cuts)
 
 
-def _offsets(sizes: Sequence[int]) -> np.ndarray:
+def _offsets(sizes: Sequence[int] | np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).astype(np.int64)
 
 
@@ -290,7 +293,7 @@ class PartReader:
     @cached_property
     def window_point(self) -> np.ndarray:
         """Points of window w are [w] to [w + 1], int64 [windows + 1]."""
-        return self.window_passage if self.unit != "patch" else self.passage_point[self.window_passage]
+        return self.window_passage if self.unit == "passage" else self.passage_point[self.window_passage]
 
     @cached_property
     def point_window(self) -> np.ndarray:
@@ -305,14 +308,14 @@ class PartReader:
     @cached_property
     def point_spans(self) -> tuple[np.ndarray, np.ndarray]:
         """Starts and ends of the points in their sources, int64 [points] each."""
-        kind = "point" if self.unit == "patch" else "passage"
+        kind = "passage" if self.unit == "passage" else "point"
         starts = getattr(self, f"{kind}_start")
         return starts, starts + getattr(self, f"{kind}_length")
 
     @property
     def point_entropies(self) -> np.ndarray:
         """float32 [points], nats."""
-        return self.point_entropy if self.unit == "patch" else self.passage_entropy
+        return self.passage_entropy if self.unit == "passage" else self.point_entropy
 
     @cached_property
     def lexical(self) -> LexicalPart:
@@ -351,9 +354,12 @@ class PartReader:
         return self._blocks is not None
 
     def read(self, document: int, start: int, end: int) -> bytes:
-        """Original bytes [start, end) of a document, offsets in the source."""
+        """Original bytes [start, end) of a document, offsets in the source; nothing of rows without bytes."""
         assert self._blocks is not None
-        shift = int(self.document_byte[document]) - int(self.document_base[document])
+        first, last = (int(x) for x in self.document_byte[document : document + 2])
+        if first == last:
+            return b""
+        shift = first - int(self.document_base[document])
         return self._blocks.read(start + shift, end + shift)
 
     @cached_property
@@ -374,7 +380,7 @@ class PartReader:
         first, last = (int(x) for x in self.window_passage[window : window + 2])
         patches = [self.patches(passage) for passage in range(first, last)]
         entropies: list[np.ndarray] = []
-        if self.unit == "patch":
+        if self.unit != "passage":
             points = self.passage_point[first : last + 1]
             entropies = [self.point_entropy[a:b] for a, b in pairwise(points)]
         return Window(

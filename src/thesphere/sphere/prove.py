@@ -1,6 +1,7 @@
 """An answer proved again from the original bytes and rows, by scoring everything that is live.
 
-Nothing that found the answer is used here: no inverted list, no code, no bound, no stored length or count of terms.
+Nothing that found the answer is used here: no inverted list, no code of a row that is kept as floats, no bound,
+no stored length or count of terms.
 """
 
 import math
@@ -11,7 +12,7 @@ import numpy as np
 from thesphere.encoders import Encoder
 from thesphere.errors import VerifyError
 from thesphere.lexical.query import analyse, neighbours, repaired
-from thesphere.lexical.score import B, CUT_FROM, GRAM_POWER, K1
+from thesphere.lexical.score import CUT_FROM, GRAM_POWER, K1, B
 from thesphere.sphere.hits import Hits, Request
 from thesphere.sphere.part import PartReader
 from thesphere.sphere.view import View, float_rows
@@ -23,7 +24,7 @@ def prove(view: View, hits: Hits, encoder: Encoder | None) -> None:
     """Raise VerifyError unless full enumeration gives the same hits with the same scores."""
     if hits.generation != view.generation:
         raise VerifyError(
-            f"the answer is of generation {hits.generation}, the collection is at {view.generation}; ask again"
+            f"the answer is of generation {hits.generation}, the collection at {view.generation}; ask again"
         )
     request = hits.request
     if request.contains is not None:

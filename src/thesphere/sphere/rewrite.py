@@ -39,13 +39,17 @@ def _windows(view: View, pieces: list[tuple[PartReader, int]]) -> Iterator[Windo
             yield part.window(window, view.read(part, document, start, end)[0])
 
 
-def _rows(view: View, pieces: list[tuple[PartReader, int]]) -> Iterator[np.ndarray] | None:
-    """The float32 rows of each window's points in the order of `_windows`; None where they are made anew."""
+def _rows(
+    view: View, pieces: list[tuple[PartReader, int]]
+) -> Iterator[tuple[np.ndarray, np.ndarray]] | None:
+    """Float32 rows and prominence of each window's points in the order of `_windows`; None where they are made
+    anew."""
     parts = view.vectors
     if parts is None or parts[0].vectors is None:
         return None
     return (
-        float_rows(parts[view.parts.index(part)], slice(*part.window_point[window : window + 2].tolist()))
+        (float_rows(parts[view.parts.index(part)], points), part.prominence[points])
         for part, document in pieces
         for window in range(*part.document_window[document : document + 2].tolist())
+        for points in [slice(*part.window_point[window : window + 2].tolist())]
     )

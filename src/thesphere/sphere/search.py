@@ -4,10 +4,10 @@ The ranked unit of a text query is the window (a whole source, or about 8 KiB of
 
     score(window) = S(window) + c(query) * max over its points x of cos(query, x)
 
-with S the lexical score (thesphere.lexical.score) and c a weight that depends on the query and its lexical statistics
-alone, 0 unless vectors take part. The hit is the window's best passage. Order: score descending, then source name,
-then start; windows without any evidence are no hits. Every score is float64 and none depends on how the sources are
-spread over parts.
+with S the lexical score (thesphere.lexical.score) and c a weight that depends on the query and its lexical
+statistics alone, 0 unless vectors take part. The hit is the window's best passage. Order: score descending, then
+source name, then start; windows without any evidence are no hits. Every score is float64 and none depends on how
+the sources are spread over parts.
 """
 
 import time
@@ -31,8 +31,8 @@ def vector_weight(scores: LexicalScores) -> float:
     """How much a unit of cosine counts beside the lexical score, from the query's lexical statistics alone.
 
     A query whose words the collection hardly knows (another language or script, damaged words) is one that an
-    encoder hardly knows either; the n-grams still do. Both numbers were chosen on SciFact's training queries, clean
-    and damaged (docs/decisions.md).
+    encoder hardly knows either; the n-grams still do. Both numbers were chosen on SciFact's training
+    queries, clean and damaged (docs/decisions.md).
     """
     return 6.0 * scores.coverage**8
 
@@ -56,7 +56,8 @@ def search_text(
     encoder: Encoder | None = None,
     weight: float | None = None,
 ) -> Hits:
-    """The first k windows for a text. `encoder` makes vectors take part, with `weight` instead of their own."""
+    """The first k windows for a text. `encoder` makes vectors take part, with `weight` instead of their
+    own."""
     begun = time.perf_counter()
     scores = view.lexical.score(analyse(text))
     vector, c = None, 0.0
@@ -73,7 +74,7 @@ def search_text(
     ]
     read = scores.bytes_read + ranked.bytes_scanned + sum(len(hit.data) for hit in hits)
     account = {
-        "evidence": "words and character n-grams" + (f", vectors of {encoder.id}" if vector is not None and encoder else ""),
+        "evidence": "words and character n-grams" + (f", vectors of {encoder.id}" if encoder and c else ""),
         "words found": f"{scores.coverage:.0%} of the query's weight (the n-grams decide the rest)",
         "best match": f"{scores.strength:.0%} of what a perfect document would reach",
         "weight of vectors": round(c, 4),
@@ -102,7 +103,7 @@ def search_vector(view: View, vector: np.ndarray, k: int, *, metric: Metric) -> 
     scanned = int(view.point_offsets[-1])
     size = sum(part.codes.row_bytes * len(part.codes) for part in parts)
     cost = Cost(size, stored_bytes(view), scanned, result.rescored if result else 0, _since(begun))
-    account = {
+    account: dict[str, object] = {
         "evidence": f"vectors, {metric}",
         "points bounded, then scored in float64": f"{scanned}, {cost.rescored}",
     }
@@ -185,7 +186,8 @@ def _first(view: View, candidates: np.ndarray, scores: np.ndarray, k: int) -> tu
 
 
 def _rank_joined(view: View, lexical: list[np.ndarray], vector: np.ndarray, c: float, k: int) -> _Ranked:
-    """The first k windows by lexical + c * best cosine: bounds for all points, exact scores where they matter."""
+    """The first k windows by lexical + c * best cosine: bounds for all points, exact scores where they
+    matter."""
     parts = view.vectors or []
     evidence = np.concatenate(lexical)
     low, high = all_bounds(parts, vector, "cosine")
@@ -234,7 +236,7 @@ def _passage(
     evidence = score_texts(scores, texts)
     if vector is not None:
         cosines = _cosines(view, window, vector)
-        if part.unit == "patch":
+        if part.unit != "passage":
             inside = part.passage_point[first : last + 1] - part.passage_point[first]
             cosines = np.maximum.reduceat(cosines, inside[:-1])
         evidence = evidence + c * cosines
@@ -242,7 +244,16 @@ def _passage(
     a, b = int(edges[best]), int(edges[best + 1])
     line = int(part.window_line[local]) + data[:a].count(b"\n") + 1
     return _hit(
-        view, part, local, start + a, start + b, score, data=data[a:b], stale=stale, line=line, query=scores.query
+        view,
+        part,
+        local,
+        start + a,
+        start + b,
+        score,
+        data=data[a:b],
+        stale=stale,
+        line=line,
+        query=scores.query,
     )
 
 
@@ -271,10 +282,13 @@ def _hit(
         line = int(part.window_line[window]) + before.count(b"\n") + 1
     first, last = (int(x) for x in part.window_passage[window : window + 2])
     passage = first + max(0, int(np.searchsorted(part.passage_start[first:last], start, side="right")) - 1)
-    local = point - int(view.point_offsets[view.parts.index(part)]) if point >= 0 else passage
-    if point < 0:
-        local = passage if part.unit != "patch" else int(part.passage_point[passage])
-        point = local + int(view.point_offsets[view.parts.index(part)])
+    offset = int(view.point_offsets[view.parts.index(part)])
+    if point >= 0:
+        local = point - offset
+        entropy = part.point_entropies[local]
+    else:
+        local = passage if part.unit == "passage" else int(part.passage_point[passage])
+        entropy = part.passage_entropy[passage]
     has_vectors = hasattr(part, "prominence")
     return Hit(
         source=record.names[0],
@@ -284,12 +298,13 @@ def _hit(
         data=data,
         line=line,
         prominence=float(part.prominence[local]) if has_vectors else float("nan"),
-        entropy=float(part.passage_entropy[passage]),
+        entropy=float(entropy),
         paths=tuple(record.names),
+        uris=tuple(record.uris),
         modality=record.modality,
         encoding=record.encoding,
         stale=stale,
-        point=point,
+        point=local + offset,
         marker=None if query is None else word_marker(query.word_terms, query.gram_terms),
     )
 

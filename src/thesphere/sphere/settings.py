@@ -13,7 +13,8 @@ class Settings:
     """Settings of a collection.
 
     Attributes:
-        encoder: name of what makes embeddings: "lsa", "minilm", ..., "none", or "arrays" (they come from outside).
+        encoder: name of what makes embeddings: "lsa", "minilm", ..., "none", or "arrays" (they come from
+            outside).
         encoder_part: folder of the part that holds the encoder's fitted state; "" while there is none.
         fitted_points: points that were there when the encoder was last fitted.
         entropy: id of the entropy model that cuts patches.

@@ -71,7 +71,8 @@ class Sphere:
             points: "passage" or "patch": what gets an embedding.
             passage_bytes: the most that a passage holds, 64 to 4096.
             target_patch_bytes: mean patch length that the threshold is calibrated to, 1 to 384.
-            copy: keep the original bytes; without them a hit is read from its file, and is stale if that changed.
+            copy: keep the original bytes; without them a hit is read from its file, and is stale if that
+                changed.
 
         Raises:
             InputError: a value out of range, an unknown name, a folder that holds something else.
@@ -95,7 +96,8 @@ class Sphere:
         """Open a collection that exists.
 
         Raises:
-            NotFoundError: there is nothing at `path`; FormatError: it is no collection; SchemaError: it is newer.
+            NotFoundError: there is nothing at `path`; FormatError: it is no collection; SchemaError: it is
+                newer.
         """
         return cls(Collection.open(path))
 
@@ -128,7 +130,8 @@ class Sphere:
 
     @cached_property
     def encoder(self) -> Encoder | None:
-        """What made the embeddings; None if they came from outside, there are none, or it is not fitted yet."""
+        """What made the embeddings; None if they came from outside, there are none, or it is not fitted
+        yet."""
         settings = self.settings
         if settings.encoder in ("none", "arrays") or (
             settings.encoder == "lsa" and not settings.encoder_part
@@ -150,8 +153,8 @@ class Sphere:
         column: str | None = None,
         progress: Progress = SILENT,
     ) -> Report:
-        """Take files and folders in. Unchanged sources are skipped, changed ones replaced; an interrupted run is
-        completed by running it again.
+        """Take files and folders in. Unchanged sources are skipped, changed ones replaced; an interrupted
+        run is completed by running it again.
 
         Args:
             paths: files, folders, or "-" for standard input.
@@ -179,7 +182,7 @@ class Sphere:
 
     def _keep_fitted(self, writer: Writer, progress: Progress) -> None:
         """Remember how many points there were at the first fit; fit again when they have grown fourfold."""
-        points = int(self.view.point_offsets[-1])
+        points = self.view.live_points
         if not self.settings.fitted_points:
             writer.commit(settings={"fitted_points": points})
         elif points >= GROWTH * self.settings.fitted_points:
@@ -216,7 +219,8 @@ class Sphere:
         return len(uris)
 
     def compact(self, *, progress: Progress = SILENT) -> int:
-        """Write everything live into as few parts as possible, fit `lsa` again, and free the room of what is gone.
+        """Write everything live into as few parts as possible, fit `lsa` again, and free the room of what is
+        gone.
 
         Returns:
             bytes freed (negative if it grew).
@@ -230,7 +234,8 @@ class Sphere:
         return before - self._stored()
 
     def _rewrite(self, writer: Writer, progress: Progress) -> None:
-        """Copy all documents into new parts with one commit, under a newly fitted encoder where there is one."""
+        """Copy all documents into new parts with one commit, under a newly fitted encoder where there is
+        one."""
         view = self.view
         settings, encoder, old = self.settings, self.encoder, 0
         if settings.encoder == "lsa" and encoder is not None:
@@ -239,9 +244,7 @@ class Sphere:
                 sample.add(utf8(data, record.encoding) for data in view.passages(part, document))
             encoder = fit_lsa(sample)
             old = next((p.id for p in view.snapshot.parts if p.folder.name == settings.encoder_part), 0)
-            settings = Settings(
-                **{**vars(settings), "encoder_part": "", "fitted_points": int(view.point_offsets[-1])}
-            )
+            settings = Settings(**{**vars(settings), "encoder_part": "", "fitted_points": view.live_points})
         batch = Batch(writer, settings, encoder)
         keys = dict.fromkeys(
             row.digest for row in sorted(self.collection.sources(), key=lambda row: row.name)
@@ -276,12 +279,13 @@ class Sphere:
             k: how many, at least 1.
             vector: numbers [D] from the encoder of the collection instead of a text; points are ranked.
             contains: a byte string instead of a text; its occurrences, by source and offset.
-            vectors: whether vectors join a text query. By default they do if the collection's encoder was chosen for
-                its meaning; `lsa` gives the geometry and joins only if asked.
+            vectors: whether vectors join a text query. By default they do if the collection's encoder was
+                chosen for its meaning; `lsa` gives the geometry and joins only if asked.
             metric: for `vector`, "cosine" or "ip".
 
         Raises:
-            InputError: not exactly one of query, vector and contains; an empty one; k < 1; a vector of another width.
+            InputError: not exactly one of query, vector and contains; an empty one; k < 1; a vector of
+                another width.
         """
         given = [each for each in (query, vector, contains) if each is not None]
         if len(given) != 1:
@@ -315,8 +319,8 @@ class Sphere:
         return self.encoder if vectors else None
 
     def prove(self, hits: Hits) -> None:
-        """Prove an answer again by full enumeration: every live window or point is scored from the original bytes and
-        rows, without the inverted lists, codes and bounds that found it.
+        """Prove an answer again by full enumeration: every live window or point is scored from the original
+        bytes and rows, without the inverted lists, codes and bounds that found it.
 
         Raises:
             VerifyError: the answer differs, or the collection has changed since.
@@ -338,7 +342,7 @@ class Sphere:
         return {
             **stats,
             "windows": view.lexical.documents,
-            "points": int(view.point_offsets[-1]),
+            "points": view.live_points,
             "unit": self.settings.points,
             "dimensions": view.vectors[0].codes.width if view.vectors else 0,
             **{

@@ -28,6 +28,13 @@ class View:
         self.window_offsets = np.cumsum([0, *(part.windows for part in self.parts)])
         self.point_offsets = np.cumsum([0, *(len(part.point_window) for part in self.parts)])
 
+    @property
+    def live_points(self) -> int:
+        """How many points there are without those of removed documents."""
+        return sum(
+            len(p.point_window) if p.point_live is None else int(p.point_live.sum()) for p in self.parts
+        )
+
     @cached_property
     def window_points(self) -> np.ndarray:
         """Points of window w, both numbered through all parts, are [w] to [w + 1]; int64 [windows + 1]."""
@@ -121,10 +128,11 @@ class View:
 
 
 def float_rows(part: Part, mask: np.ndarray | slice) -> np.ndarray:
-    """The chosen rows of a part as float32 [M, D]."""
+    """The chosen rows of a part: float32 [M, D] as they were given, or float64 code times scale where that
+    is the vector."""
     if part.vectors is not None:
         return part.vectors[mask]
-    return part.codes.codes[mask, : part.codes.width] * part.codes.scales[mask, None]
+    return part.codes.codes[mask, : part.codes.width] * part.codes.scales[mask, None].astype(np.float64)
 
 
 def read_outside(record: Record, start: int, end: int) -> tuple[bytes, bool]:

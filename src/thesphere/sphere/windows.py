@@ -1,7 +1,7 @@
 """A source, read as a stream, becomes windows of passages: the documents of the inverted lists.
 
-A window is a whole source of up to `WINDOW` bytes, or a run of passages of about that size in a longer one. The cuts
-depend on the source's bytes alone, never on how they arrived.
+A window is a whole source of up to `WINDOW` bytes, or a run of passages of about that size in a longer one.
+The cuts depend on the source's bytes alone, never on how they arrived.
 """
 
 from collections.abc import Callable, Iterator
