@@ -98,6 +98,21 @@ def mean_ndcg(sphere, stands, queries, judged, vectors, rng=None) -> float:
     return total / len(judged)
 
 
+def bm25(corpus: list[dict], queries: dict[str, str], judged: dict[str, dict[str, int]]) -> float:
+    """The peer: bm25s with its defaults and English stop words, titles before texts."""
+    import bm25s
+
+    texts = [f"{row.get('title', '')} {row['text']}" for row in corpus]
+    index = bm25s.BM25()
+    index.index(bm25s.tokenize(texts, stopwords="en", show_progress=False), show_progress=False)
+    total = 0.0
+    for query, relevant in judged.items():
+        tokens = bm25s.tokenize([queries[query]], stopwords="en", show_progress=False)
+        found, _ = index.retrieve(tokens, k=min(10, len(texts)), show_progress=False)
+        total += ndcg_at_k([corpus[int(i)]["_id"] for i in found[0]], relevant, 10)
+    return total / len(judged)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("data", type=Path)
@@ -119,6 +134,7 @@ def main() -> None:
             begun = time.perf_counter()
             row = {"ndcg": mean_ndcg(sphere, stands, queries, judged, None)}
             row["ms"] = (time.perf_counter() - begun) / len(judged) * 1e3
+            row["bm25s"] = bm25(corpus, queries, judged)
             if arguments.encoder not in ("none", "lsa"):
                 row["lexical"] = mean_ndcg(sphere, stands, queries, judged, False)
             if arguments.damage:

@@ -100,9 +100,8 @@ def test_sharp_s_is_two_letters() -> None:
 
 def test_identifiers_are_found_by_their_parts_and_as_a_whole() -> None:
     whole = words("parseHTTPResponse2")[0].tolist()
-    for part in ("parse", "http", "response", "2", "PARSEhttpRESPONSE2".lower()):
-        if part != "parsehttpresponse2":
-            assert words(part)[0][0] in whole
+    for part in ("parse", "http", "response", "2"):
+        assert words(part)[0].tolist()[0] in whole[:-1]
     assert whole[-1] == words("PARSEHTTPRESPONSE2")[0][-1] == words("parsehttpresponse2")[0][-1]
     assert words("snake_case")[0].tolist() == words("snake case")[0].tolist() + [words("snake_case")[0][-1]]
     assert len(words("_")[0]) == len(words("")[0]) == len(words(" .,;\n")[0]) == 0

@@ -139,7 +139,7 @@ def shown_text(sphere: Sphere, hit: Hit, contains: bytes | None) -> tuple[str, l
     if contains is None:
         return hit.text, hit.marks
     view = sphere.view
-    part, local = view.locate_point(hit.point)
+    part, local = view.locate_row(hit.point)
     document = int(part.window_document[part.point_window[local]])
     opens = int(part.document_base[document])
     closes = opens + int(part.document_byte[document + 1] - part.document_byte[document])

@@ -278,9 +278,11 @@ class Lists:
             raise FormatError(f"{name}: the array {missing} is missing from these inverted lists") from None
         if keys.dtype != np.uint32 or offsets.dtype != np.uint32 or data.dtype != np.uint8:
             raise FormatError(f"{name}: inverted lists need uint32 keys, uint32 offsets and uint8 data")
+        if keys.ndim != 1 or offsets.ndim != 1 or data.ndim != 1 or np.any(keys[1:] <= keys[:-1]):
+            raise FormatError(f"{name}: the keys of these inverted lists are not in rising order")
         if (
             len(offsets) != len(keys) + 1
-            or int(offsets[-1]) != len(data)
+            or (int(offsets[0]), int(offsets[-1])) != (0, len(data))
             or np.any(offsets[1:] < offsets[:-1])
         ):
             raise FormatError(f"{name}: the offsets of these inverted lists do not fit their data")
@@ -299,7 +301,7 @@ class Lists:
         counts = _document_counts(
             self.data, self.offsets, where, np.empty(0, np.bool_) if live is None else live
         )
-        if (counts < 0).any():
+        if ((counts < 0) | (counts > self.documents)).any():
             raise FormatError("an inverted list is damaged: run `thesphere verify` on the collection")
         return counts
 

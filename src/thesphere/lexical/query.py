@@ -8,7 +8,7 @@ import numpy as np
 
 from thesphere.text import grams, words
 
-SHORTEST = 3  # letters of a word that is worth repairing
+SHORTEST, LONGEST = 3, 32  # letters of a word that is worth repairing; it has 54 neighbours for each letter
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def analyse(text: str) -> Query:
     spelling = {}
     for word in "".join(char if char in string.ascii_letters else " " for char in text).lower().split():
         terms = words(word)[0]
-        if len(word) >= SHORTEST and len(terms) == 1:
+        if SHORTEST <= len(word) <= LONGEST and len(terms) == 1:
             spelling[int(terms[0])] = word
     return Query(
         *np.unique(words(text)[0], return_counts=True), *np.unique(grams(text), return_counts=True), spelling

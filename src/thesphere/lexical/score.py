@@ -36,6 +36,8 @@ class LexicalPart:
         words, grams: the inverted lists.
         word_lengths, gram_lengths: int32 [documents], terms with repeats.
         live: bool [documents], or None if all are.
+        dead_words, dead_grams: uint32, sorted: the terms of the documents that are not live, once for each of
+            them; None if they are not known, then lists are walked to count live documents.
     """
 
     words: Lists
@@ -43,6 +45,8 @@ class LexicalPart:
     word_lengths: np.ndarray
     gram_lengths: np.ndarray
     live: np.ndarray | None = None
+    dead_words: np.ndarray | None = None
+    dead_grams: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Leg:
     lists: Sequence[Lists]
     norms: Sequence[np.ndarray]  # float64 [documents] each: k1 (1 - b + b length / mean length)
     live: Sequence[np.ndarray | None]
+    dead: Sequence[np.ndarray | None]
     documents: int
     power: float
     cut: bool
@@ -60,8 +65,12 @@ class Leg:
         """(idf float64, live document count int64, positions in each part) of the terms."""
         where = [lists.find(terms) for lists in self.lists]
         counts = np.zeros(len(terms), np.int64)
-        for lists, at, live in zip(self.lists, where, self.live, strict=True):
-            counts += lists.document_counts(at, live)
+        for lists, at, live, dead in zip(self.lists, where, self.live, self.dead, strict=True):
+            if dead is None:
+                counts += lists.document_counts(at, live)
+            else:
+                gone = np.searchsorted(dead, terms, "right") - np.searchsorted(dead, terms, "left")
+                counts += lists.document_counts(at, None) - gone
         return np.log1p((self.documents - counts + 0.5) / (counts + 0.5)), counts, where
 
     def weights(self, idf: np.ndarray, document_counts: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -94,6 +103,17 @@ class LexicalScores:
     word_weights: np.ndarray
     gram_weights: np.ndarray
     bytes_read: int
+
+    @cached_property
+    def flatness(self) -> float:
+        """The tenth best document's score over the best one's, in [0, 1]; of the last if there are fewer; 1 if
+        nothing was found."""
+        best = np.concatenate(
+            [np.partition(part, -min(10, len(part)))[-10:] for part in self.parts if len(part)]
+            or [np.zeros(1)]
+        )
+        best = np.sort(best[best > -np.inf])[-10:]
+        return float(best[0] / best[-1]) if len(best) and best[-1] > 0 else 1.0
 
 
 def fuse(w: np.ndarray, g: np.ndarray, best_word: float, best_gram: float, coverage: float) -> np.ndarray:
@@ -146,7 +166,8 @@ class Lexical:
         mean = total / self.documents if total else 1.0
         norms = [K1 * (1 - B + B * (n / mean)) for n in lengths]
         lists = [getattr(part, f"{kind}s") for part in self.parts]
-        return Leg(lists, norms, self.live, self.documents, power, cut)
+        dead = [getattr(part, f"dead_{kind}s") for part in self.parts]
+        return Leg(lists, norms, self.live, dead, self.documents, power, cut)
 
     @cached_property
     def words(self) -> Leg:

@@ -10,6 +10,7 @@ import numpy as np
 
 from thesphere.encoders import Encoder, fit_lsa
 from thesphere.encoders.lsa import WIDTH
+from thesphere.errors import InputError
 from thesphere.runtime import one_blas_thread, workers
 from thesphere.sphere.part import PartBuilder, Record
 from thesphere.sphere.settings import Settings
@@ -132,10 +133,11 @@ class Batch:
         if self.settings.encoder in ("none", "arrays"):
             return None
         if self.encoder is None:
-            if not any(text.strip() for text in texts):
+            try:
+                with one_blas_thread():
+                    self.encoder = fit_lsa(texts)
+            except InputError:  # nothing but white space: the next part may hold something to fit on
                 return np.zeros((len(texts), WIDTH), np.float32)
-            with one_blas_thread():
-                self.encoder = fit_lsa(texts)
         begun = time.monotonic()
         rows = encode_in_threads(self.encoder, texts)
         self.points_due = max(1000, int(len(texts) * SECONDS / max(1e-9, time.monotonic() - begun)))

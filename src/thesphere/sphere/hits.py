@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from unicodedata import is_normalized
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from thesphere.text import grams, words
 from thesphere.types import Cost, Status
 
 _TOKEN = re.compile(r"\w+")
+_SPACED = re.compile(
+    "[\0-\u0dff\u1200-\u177f\u1800-\u2e7f]"
+)  # anything of a script that puts spaces between words
 
 
 @dataclass(frozen=True)
@@ -138,8 +142,19 @@ class Hits(Sequence):
         }  # fmt: skip
 
 
+def _joined(starts: np.ndarray, ends: np.ndarray) -> list[tuple[int, int]]:
+    """Spans in rising order, those that touch made one."""
+    found: list[tuple[int, int]] = []
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        if found and start <= found[-1][1]:
+            start = found.pop()[0]
+        found.append((start, end))
+    return found
+
+
 def word_marker(word_terms: np.ndarray, gram_terms: np.ndarray) -> Callable[[str], list[tuple[int, int]]]:
-    """A function that finds the words of a text that match a query: by their terms, or half of their 4-grams.
+    """A function that finds the words of a text that match a query: by their terms, or most of their n-grams; in a
+    script without spaces the pairs of characters that match.
 
     Args:
         word_terms, gram_terms: the query's terms, sorted.
@@ -148,11 +163,12 @@ def word_marker(word_terms: np.ndarray, gram_terms: np.ndarray) -> Callable[[str
     def marks(text: str) -> list[tuple[int, int]]:
         found = []
         for match in _TOKEN.finditer(text):
-            token = match.group()
-            alike = np.isin(words(token)[0], word_terms).any()
-            if not alike and len(token) >= 5:
-                alike = np.isin(grams(token), gram_terms).mean() >= 0.6
-            if alike:
+            token, at = match.group(), match.start()
+            terms, starts, ends = words(token)
+            alike = np.isin(terms, word_terms)
+            if alike.any() and not _SPACED.search(token) and is_normalized("NFKC", token):
+                found += _joined(at + starts[alike], at + ends[alike])
+            elif alike.any() or (len(token) >= 5 and np.isin(grams(token), gram_terms).mean() >= 0.6):
                 found.append(match.span())
         return found
 

@@ -7,10 +7,12 @@ committed and does the rest. The work in hand is committed whenever it would tak
 import hashlib
 import io
 import time
-from collections.abc import Callable, Iterable, Iterator
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from thesphere.encoders import Encoder
+from thesphere.errors import SphereError
 from thesphere.patches.entropy import EntropyModel
 from thesphere.progress import SILENT, Progress
 from thesphere.readers import Segment, Skipped, Source, segments
@@ -26,6 +28,7 @@ WHOLE = (
     32 << 20
 )  # sources up to this size are read once, into memory; larger ones are hashed first, then streamed
 READ = 4 << 20
+RENAMING = "renaming"  # a setting of the catalog: 1 while documents may hold names that are not their own
 
 
 @dataclass
@@ -48,9 +51,18 @@ class Report:
     seconds: float = 0.0
 
 
-def content_key(digest: bytes, title: str) -> bytes:
-    """What makes two sources one document: the same bytes and the same title."""
-    return digest if not title else hashlib.sha256(digest + title.encode("utf-8", "surrogatepass")).digest()
+def content_key(digest: bytes, title: str, modality: str) -> bytes:
+    """What makes two sources one document: the same bytes and title, and both rows or neither (of a row the name
+    is no evidence)."""
+    if not title and modality != "row":
+        return digest
+    kind = b"row" if modality == "row" else b""
+    return hashlib.sha256(kind + digest + title.encode("utf-8", "surrogatepass")).digest()
+
+
+def table_of(uri: str) -> str:
+    """The uri of the file that a row (`file#number/column`) is in."""
+    return uri[: uri.rfind("#", 0, uri.rfind("/"))]
 
 
 class Ingest:
@@ -71,6 +83,10 @@ class Ingest:
         self.batch = Batch(writer, settings, encoder)
         self.report = Report()
         self._renamed: set[bytes] = set()  # documents whose set of names may have changed
+        self._unfinished = bool(writer.settings.get(RENAMING))
+        self._gone: list[str] = []  # uris whose file is empty now
+        self._seen = array("q")  # hashes of the uris that were met
+        self._tables: set[str] = set()  # uris of files that were read as rows
 
     def run(self, found: Iterable[Source | Skipped]) -> Report:
         """Take every source; commits as it goes."""
@@ -81,13 +97,43 @@ class Ingest:
             else:
                 self._take(item)
                 if self.batch.due:
-                    self.batch.commit()
-        self.batch.commit()
+                    self._commit()
+        self._commit(forget=[*self._gone, *self._lost_rows()])
         self.rename(self._renamed)
         self.report.seconds = time.monotonic() - begun
         return self.report
 
+    def forget(self, uris: Sequence[str]) -> None:
+        """Remove some paths."""
+        self._commit(forget=uris)
+        self.rename(self._renamed)
+
+    def _commit(self, forget: Sequence[str] = ()) -> None:
+        """Commit; a run that ends before the renaming is done leaves word of it."""
+        for uri in forget:
+            known = self.writer.known(uri)
+            if known is not None and len(self.writer.paths(known.digest)) > 1:
+                self._renamed.add(known.digest)
+        self.batch.commit(forget=forget, settings={RENAMING: 1} if self._renamed else {})
+
+    def _lost_rows(self) -> list[str]:
+        """Rows that their files have no longer, and files that are tables of rows now."""
+        modalities = self.collection.stats()["modalities"]
+        if not (isinstance(modalities, dict) and "row" in modalities):
+            return []
+        seen = set(self._seen)
+        lost = []
+        for row in self.collection.sources():
+            table = table_of(row.uri) if row.modality == "row" else row.uri
+            met = table in self._tables or (row.modality == "row" and hash(table) in seen)
+            if met and hash(row.uri) not in seen:
+                lost.append(row.uri)
+        return lost
+
     def _take(self, source: Source) -> None:
+        self._seen.append(hash(source.uri))
+        if source.modality == "row":
+            self._tables.add(table_of(source.uri))
         try:
             data, digest, size = self._hash(source)
         except OSError as error:
@@ -95,8 +141,10 @@ class Ingest:
             return
         if size == 0:
             self.report.skipped.append(Skipped(source.name, "empty"))
+            if self.writer.known(source.uri) is not None:
+                self._gone.append(source.uri)
             return
-        key = content_key(digest, source.title)
+        key = content_key(digest, source.title, source.modality)
         entry = PathEntry(source.uri, source.name, key, source.mtime_ns, size)
         known = self.writer.known(source.uri)
         if known is not None and known.digest == key:
@@ -129,15 +177,21 @@ class Ingest:
     def _take_large(self, source: Source, key: bytes, record: Record, entry: PathEntry) -> bool:
         """A source that is streamed stands alone in its commit, so that it can be dropped if it changes
         meanwhile."""
-        self.batch.commit()
+        self._commit()
         again = hashlib.sha256()
-        self.batch.add(key, record, self._windows(source, again.update))
-        if again.hexdigest() != record.digest:
+        try:
+            self.batch.add(key, record, self._windows(source, again.update))
+            fault = "" if again.hexdigest() == record.digest else "changed while it was read; run again"
+        except OSError as error:
+            if isinstance(error, SphereError):
+                raise
+            fault = f"cannot be read: {error.strerror or error}"
+        if fault:
             self.batch.discard()
-            self.report.skipped.append(Skipped(source.name, "changed while it was read; run again"))
+            self.report.skipped.append(Skipped(source.name, fault))
             return False
         self.batch.paths.append(entry)
-        self.batch.commit()
+        self._commit()
         return True
 
     def _hash(self, source: Source) -> tuple[bytes | None, bytes, int]:
@@ -159,15 +213,37 @@ class Ingest:
 
         return cut_source(segments(source), source.encoding, self.model, self.batch.settings, tick)
 
-    def rename(self, keys: Iterable[bytes]) -> None:
+    def rename(self, keys: Set[bytes]) -> None:
         """Write documents again whose names may have changed since they were counted as evidence."""
-        for key in sorted(keys):
-            if self.writer.content(key) is not None:
-                with self.collection.snapshot() as snapshot:
-                    copy_document(self.batch, View(snapshot), key)
-            if self.batch.due:
-                self.batch.commit()
-        self.batch.commit()
+        if self._unfinished:
+            keys = keys | self._outdated()
+        if not keys and not self._unfinished:
+            return
+        with self.collection.snapshot() as snapshot:
+            view = View(snapshot)  # holds every copy that is to be replaced, also after the commits below
+            for key in sorted(keys):
+                if self.writer.content(key) is not None:
+                    copy_document(self.batch, view, key)
+                if self.batch.due:
+                    self.batch.commit()
+            self.batch.commit(settings={RENAMING: 0})
+            if self.writer.settings.get(RENAMING):  # there was nothing to write
+                self.writer.commit(settings={RENAMING: 0})
+
+    def _outdated(self) -> set[bytes]:
+        """Documents that were written with other names than they have, because a run ended too early."""
+        paths: dict[bytes, list[tuple[str, str]]] = {}
+        for row in self.collection.sources():
+            paths.setdefault(row.digest, []).append((row.name, row.uri))
+        with self.collection.snapshot() as snapshot:
+            view = View(snapshot)
+            outdated = set()
+            for key, found in paths.items():
+                part, ordinal = self.writer.pieces(key)[0]
+                record = view.by_id[part].record(ordinal)
+                if sorted(found) != list(zip(record.names, record.uris, strict=True)):
+                    outdated.add(key)
+        return outdated
 
 
 def cut_source(

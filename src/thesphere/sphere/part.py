@@ -24,7 +24,7 @@ import numpy as np
 from thesphere.errors import FormatError
 from thesphere.lexical.lists import Lists, ListsBuilder
 from thesphere.lexical.score import LexicalPart
-from thesphere.readers import analysis_text, original_offsets, utf8
+from thesphere.readers import analysis_text, original_offsets, path_of, utf8
 from thesphere.scan import Codes, Part, encode
 from thesphere.scan.rows import Storage
 from thesphere.signals import prominence
@@ -33,6 +33,7 @@ from thesphere.store.blocks import Blocks, BlockWriter
 from thesphere.store.tensors import map_tensors, write_tensors
 from thesphere.text import grams, words
 
+READ_AGAIN = 4 << 20  # bytes of removed documents that are read again so that no list needs to be walked
 NAMES_AS_EVIDENCE = 8  # a content with many paths is found by the first few of them
 
 
@@ -57,6 +58,11 @@ class Record:
     encoding: str
     size: int
     origin: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def source(self) -> tuple[str, str]:
+        """Name and uri of its first path: what breaks ties between equal scores."""
+        return self.names[0], self.uris[0]
 
     @property
     def heading(self) -> str:
@@ -108,7 +114,10 @@ class PartBuilder:
         self.texts: list[bytes] = []  # what an encoder is given, one per point
         self.raw_bytes = 0
         self._words, self._grams = ListsBuilder(), ListsBuilder()
-        self._bytes = BlockWriter(folder / "bytes.blocks") if copy else None
+        self.copy = copy
+        self._bytes: BlockWriter | None = None
+        self._kept: list[int] = []  # where each document's bytes begin among those that are kept; -1: nowhere
+        self._kept_bytes = 0
         self._patches = BlockWriter(folder / "patches.blocks")
         self._columns: dict[str, list] = {name: [] for name in _COLUMNS}
 
@@ -125,6 +134,11 @@ class PartBuilder:
     def begin(self, record: Record, base: int = 0) -> int:
         """Start a document whose bytes here begin at `base` in the source. Returns its ordinal."""
         self.documents.append(_Document(record, base))
+        # of a row or of standard input there is no file from which the bytes could be read again
+        keep = self.copy or record.modality == "row" or any(path_of(uri) is None for uri in record.uris)
+        self._kept.append(self._kept_bytes if keep else -1)
+        if keep and self._bytes is None:
+            self._bytes = BlockWriter(self.folder / "bytes.blocks")
         return len(self.documents) - 1
 
     def add(self, window: Window) -> None:
@@ -140,8 +154,9 @@ class PartBuilder:
         columns["window_words"].append(len(word_terms))
         columns["window_grams"].append(len(gram_terms))
         columns["window_line"].append(window.line)
-        if self._bytes is not None:
+        if self._bytes is not None and self._kept[-1] >= 0:
             self._bytes.write(window.data)
+            self._kept_bytes += len(window.data)
         at = window.start
         for data, length, patches in zip(window.passages(), window.lengths, window.patches, strict=True):
             columns["passage_start"].append(at)
@@ -189,6 +204,8 @@ class PartBuilder:
             "document_base": np.array([d.base for d in self.documents], np.int64),
             "window_passage": _offsets(columns.pop("window_passages")),
         }
+        if not self.copy:
+            tables["document_kept"] = np.array(self._kept, np.int64)
         if self.unit != "passage":
             tables["passage_point"] = _offsets(columns.pop("passage_points"))
         for name, values in columns.items():
@@ -286,6 +303,13 @@ class PartReader:
         return len(self.passage_start)
 
     @cached_property
+    def document_ends(self) -> np.ndarray:
+        """Where in its source the portion of each document that lies here ends, int64 [documents]. Imported rows
+        without bytes count as one each."""
+        last = self.window_passage[self.document_window[1:]] - 1
+        return self.passage_start[last] + self.passage_length[last]
+
+    @cached_property
     def window_live(self) -> np.ndarray | None:
         """bool [windows], or None if all are live."""
         return None if self.live is None else self.live[self.window_document]
@@ -325,8 +349,31 @@ class PartReader:
             path = self.folder / f"{kind}.safetensors"
             lists[kind] = Lists.from_arrays(map_tensors(path)[0], self.windows, name=str(path))
         return LexicalPart(
-            lists["words"], lists["grams"], self.window_words, self.window_grams, self.window_live
+            lists["words"],
+            lists["grams"],
+            self.window_words,
+            self.window_grams,
+            self.window_live,
+            *self._dead_terms(),
         )
+
+    def _dead_terms(self) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """The word and n-gram terms of removed windows, sorted, once for each window; (None, None) if there are
+        too many of them to be read again, or if they cannot be."""
+        if self.live is None:
+            return None, None
+        dead = np.flatnonzero(~self.live).tolist()
+        if int(np.diff(self.document_byte)[~self.live].sum()) > READ_AGAIN or any(map(self.outside, dead)):
+            return None, None
+        found: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+        for document in dead:
+            record = self.record(document)
+            for window in range(*self.document_window[document : document + 2].tolist()):
+                terms = record.terms(self.read(document, *self.window_span(window)))
+                for each, kept in zip(terms, found, strict=True):
+                    kept.append(np.unique(each))
+        words, grams = (np.sort(np.concatenate([np.empty(0, np.uint32), *kept])) for kept in found)
+        return words, grams
 
     def vectors(self, offset: int = 0) -> Part | None:
         """The points' rows for a scan, their ids beginning at `offset`; None if the part has no vectors."""
@@ -348,10 +395,11 @@ class PartReader:
         path = self.folder / "bytes.blocks"
         return Blocks(path) if path.exists() else None
 
-    @property
-    def keeps_bytes(self) -> bool:
-        """False in a collection made with --no-copy."""
-        return self._blocks is not None
+    def outside(self, document: int) -> bool:
+        """Whether a document's bytes are not kept, but read from its file (in a collection made with
+        --no-copy)."""
+        kept = self._tables.get("document_kept")
+        return kept is not None and int(kept[document]) < 0
 
     def read(self, document: int, start: int, end: int) -> bytes:
         """Original bytes [start, end) of a document, offsets in the source; nothing of rows without bytes."""
@@ -359,7 +407,8 @@ class PartReader:
         first, last = (int(x) for x in self.document_byte[document : document + 2])
         if first == last:
             return b""
-        shift = first - int(self.document_base[document])
+        kept = self._tables.get("document_kept")
+        shift = (first if kept is None else int(kept[document])) - int(self.document_base[document])
         return self._blocks.read(start + shift, end + shift)
 
     @cached_property

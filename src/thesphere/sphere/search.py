@@ -6,13 +6,15 @@ The ranked unit of a text query is the window (a whole source, or about 8 KiB of
 
 with S the lexical score (thesphere.lexical.score) and c a weight that depends on the query and its lexical
 statistics alone, 0 unless vectors take part. The hit is the window's best passage. Order: score descending, then
-source name, then start; windows without any evidence are no hits. Every score is float64 and none depends on how
-the sources are spread over parts.
+source (its name, then its uri), then start; windows without any evidence are no hits. Every score is float64 and
+none depends on how the sources are spread over parts.
 """
 
 import time
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -30,11 +32,11 @@ from thesphere.types import Cost
 def vector_weight(scores: LexicalScores) -> float:
     """How much a unit of cosine counts beside the lexical score, from the query's lexical statistics alone.
 
-    A query whose words the collection hardly knows (another language or script, damaged words) is one that an
-    encoder hardly knows either; the n-grams still do. Both numbers were chosen on SciFact's training
-    queries, clean and damaged (docs/decisions.md).
+    Where words single out one document they are right; where ten score alike (`flatness`) an encoder knows more.
+    A query whose words the collection hardly has (another language, damaged words) is one that an encoder hardly
+    knows either; the n-grams still do. The numbers were chosen on SciFact's training queries (docs/decisions.md).
     """
-    return 6.0 * scores.coverage**8
+    return 18.0 * scores.flatness**2 * max(scores.coverage, 0.6) ** 8
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def search_text(
     if encoder is not None and view.vectors is not None:
         c = vector_weight(scores) if weight is None else weight
         if c > 0:
-            vector = encoder.encode([text.encode("utf-8", "surrogateescape")])[0]
+            vector = encoder.encode([text.encode("utf-8", "surrogatepass")])[0]
     ranked = (
         _rank(view, scores.parts, k) if vector is None else _rank_joined(view, scores.parts, vector, c, k)
     )
@@ -77,7 +79,7 @@ def search_text(
         "evidence": "words and character n-grams" + (f", vectors of {encoder.id}" if encoder and c else ""),
         "words found": f"{scores.coverage:.0%} of the query's weight (the n-grams decide the rest)",
         "best match": f"{scores.strength:.0%} of what a perfect document would reach",
-        "weight of vectors": round(c, 4),
+        "weight of vectors": f"{c:.3g}, the tenth best reaching {scores.flatness:.0%} of the best" if c else "0",
         "windows scored": view.lexical.documents,
         "points bounded, then scored in float64": f"{ranked.points_scanned}, {ranked.rescored}",
         "bytes read": f"{read} of {stored_bytes(view)}",
@@ -90,19 +92,24 @@ def search_vector(view: View, vector: np.ndarray, k: int, *, metric: Metric) -> 
     """The first k points by inner product or cosine with a vector float32 [D]."""
     begun = time.perf_counter()
     parts = view.vectors or []
-    result = search(parts, vector.reshape(1, -1), k, metric=metric) if parts else None
+    most = min(k, int(view.point_offsets[-1]))
+    result = search(parts, vector.reshape(1, -1), most + 1, metric=metric)
+    rescored = result.rescored
+    found = result.ids[0] >= 0
+    points, scores = result.ids[0][found], result.scores[0][found]
+    if len(points) > most and scores[most] == scores[most - 1]:  # this tie is broken by names, not by ids
+        points = np.flatnonzero(all_bounds(parts, vector, metric)[1] >= scores[most])
+        points = points[view.points_live[points]]
+        scores = all_exact(parts, vector, points, metric)
+        rescored += len(points)
     hits = []
-    if result is not None:
-        for point, score in zip(result.ids[0], result.scores[0], strict=True):
-            if point >= 0:
-                part, local = view.locate_point(int(point))
-                start, end = (int(side[local]) for side in part.point_spans)
-                window = int(part.point_window[local])
-                hits.append(_hit(view, part, window, start, end, float(score), point=int(point)))
-    hits.sort(key=lambda hit: (-hit.score, hit.source, hit.start))
+    for point, score in _first_points(view, points, scores, k):
+        part, local = view.locate_point(point)
+        start, end = (int(side[local]) for side in part.point_spans)
+        hits.append(_hit(view, part, int(part.point_window[local]), start, end, score, point=point))
     scanned = int(view.point_offsets[-1])
     size = sum(part.codes.row_bytes * len(part.codes) for part in parts)
-    cost = Cost(size, stored_bytes(view), scanned, result.rescored if result else 0, _since(begun))
+    cost = Cost(size, stored_bytes(view), scanned, rescored, _since(begun))
     account: dict[str, object] = {
         "evidence": f"vectors, {metric}",
         "points bounded, then scored in float64": f"{scanned}, {cost.rescored}",
@@ -111,28 +118,47 @@ def search_vector(view: View, vector: np.ndarray, k: int, *, metric: Metric) -> 
     return Hits(tuple(hits), "exact", 0.0, cost, request, view.generation, account)
 
 
+def _first_points(view: View, points: np.ndarray, scores: np.ndarray, k: int) -> list[tuple[int, float]]:
+    """The first k points by (score descending, source, start), each with its score."""
+
+    @cache
+    def source(part: PartReader, document: int) -> tuple[str, str]:
+        return part.record(document).source
+
+    def key(each: tuple[int, float]) -> tuple:
+        part, local = view.locate_point(each[0])
+        document = int(part.window_document[part.point_window[local]])
+        return -each[1], source(part, document), *(int(side[local]) for side in part.point_spans)
+
+    return sorted(zip(points.tolist(), scores.tolist(), strict=True), key=key)[:k]
+
+
 def search_bytes(view: View, pattern: bytes, k: int) -> Hits:
-    """The first k occurrences of a byte string, by source name and offset."""
+    """The first k occurrences of a byte string, by source and offset."""
     begun = time.perf_counter()
     places: dict[tuple[str, str], list[tuple[PartReader, int]]] = {}
     for part, document, record in view.records():
-        places.setdefault((record.names[0], record.digest), []).append((part, document))
+        places.setdefault(record.source, []).append((part, document))
     hits: list[Hit] = []
     read = 0
     for key in sorted(places):
         pieces = sorted(places[key], key=lambda piece: int(piece[0].document_base[piece[1]]))
-        if len(hits) >= k:
-            break
+        bases = [int(part.document_base[document]) for part, document in pieces]
         tail = b""
-        for part, document in pieces:
-            for start, data in _portions(view, part, document):
-                read += len(data)
-                joined = tail + data
-                for at in _occurrences(joined, pattern, k - len(hits)):
-                    offset = start - len(tail) + at
-                    window = _window_at(part, document, offset)
-                    hits.append(_hit(view, part, window, offset, offset + len(pattern), 1.0, data=pattern))
-                tail = joined[-(len(pattern) - 1) :] if len(pattern) > 1 else b""
+        for start, data, stale in (each for piece in pieces for each in _portions(view, *piece)):
+            read += len(data)
+            joined = tail + data
+            for at in _occurrences(joined, pattern, k - len(hits)):
+                offset = start - len(tail) + at
+                part, document = pieces[bisect_right(bases, offset) - 1]
+                window = _window_at(part, document, offset)
+                end = offset + len(pattern)
+                hits.append(_hit(view, part, window, offset, end, 1.0, data=pattern, stale=stale))
+            if len(hits) == k:
+                break
+            tail = joined[-(len(pattern) - 1) :] if len(pattern) > 1 else b""
+        if len(hits) == k:
+            break
     account = {"evidence": "the bytes themselves, source after source by name", "bytes read": read}
     cost = Cost(read, stored_bytes(view), 0, 0, _since(begun))
     return Hits(tuple(hits), "exact", 0.0, cost, Request(k, contains=pattern), view.generation, account)
@@ -149,19 +175,19 @@ def _occurrences(data: bytes, pattern: bytes, most: int) -> list[int]:
 
 def _portions(
     view: View, part: PartReader, document: int, size: int = 1 << 20
-) -> Iterator[tuple[int, bytes]]:
-    """(offset in the source, bytes) of what this part holds of a document."""
+) -> Iterator[tuple[int, bytes, bool]]:
+    """(offset in the source, bytes, whether its file has changed) of what this part holds of a document."""
     base = int(part.document_base[document])
     end = base + int(part.document_byte[document + 1] - part.document_byte[document])
     for start in range(base, end, size):
-        yield start, view.read(part, document, start, min(end, start + size))[0]
+        yield start, *view.read(part, document, start, min(end, start + size))
 
 
 def _window_at(part: PartReader, document: int, offset: int) -> int:
-    """The window of a document that holds a byte (the first one for a byte before this part's portion)."""
+    """The window of a document that holds a byte."""
     first, last = (int(x) for x in part.document_window[document : document + 2])
     starts = part.passage_start[part.window_passage[first:last]]
-    return first + max(0, int(np.searchsorted(starts, offset, side="right")) - 1)
+    return first + int(np.searchsorted(starts, offset, side="right")) - 1
 
 
 def _rank(view: View, scores: list[np.ndarray], k: int) -> _Ranked:
@@ -171,15 +197,15 @@ def _rank(view: View, scores: list[np.ndarray], k: int) -> _Ranked:
 
 
 def _first(view: View, candidates: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first k candidates by (score descending, source name, start) and their scores."""
+    """The first k candidates by (score descending, source, start) and their scores."""
     if len(candidates) > k:
         kth = np.partition(scores[candidates], len(candidates) - k)[len(candidates) - k]
         candidates = candidates[scores[candidates] >= kth]
 
-    def key(window: int) -> tuple[float, str, int]:
+    def key(window: int) -> tuple[float, tuple[str, str], int]:
         part, local = view.locate_window(window)
         record = part.record(int(part.window_document[local]))
-        return -float(scores[window]), record.names[0], part.window_span(local)[0]
+        return -float(scores[window]), record.source, part.window_span(local)[0]
 
     chosen = np.array(sorted(candidates.tolist(), key=key)[:k], np.int64)
     return chosen, scores[chosen]
@@ -304,7 +330,7 @@ def _hit(
         modality=record.modality,
         encoding=record.encoding,
         stale=stale,
-        point=local + offset,
+        point=int(view.point_numbers[local + offset]),
         marker=None if query is None else word_marker(query.word_terms, query.gram_terms),
     )
 

@@ -1,6 +1,7 @@
 """The one object of the library: a collection that takes files and answers questions."""
 
 import os
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -16,14 +17,17 @@ from thesphere.progress import SILENT, Progress
 from thesphere.readers import read, utf8
 from thesphere.scan import Metric
 from thesphere.sphere.batch import Batch
+from thesphere.sphere.exchange import export_file, import_arrays, import_file
 from thesphere.sphere.hits import Hits
-from thesphere.sphere.ingest import Ingest, Report
+from thesphere.sphere.hypergraph import hypergraph
+from thesphere.sphere.ingest import RENAMING, Ingest, Report
 from thesphere.sphere.prove import prove
 from thesphere.sphere.rewrite import copy_document
 from thesphere.sphere.search import search_bytes, search_text, search_vector
 from thesphere.sphere.settings import Settings
 from thesphere.sphere.view import View
 from thesphere.store import Collection, Writer, map_tensors
+from thesphere.store.hypergraph import Hypergraph
 from thesphere.types import Points
 
 GROWTH = 4  # a fitted encoder is fitted again when the points have become this many times as many
@@ -119,7 +123,10 @@ class Sphere:
     def view(self) -> View:
         """The generation that answers; a new one is taken after every change made through this object."""
         if self._view is None:
-            self._view = View(self.collection.snapshot())
+            snapshot = self.collection.snapshot()
+            self.settings = Settings.from_dict(snapshot.settings)
+            self.__dict__.pop("encoder", None)
+            self._view = View(snapshot)
         return self._view
 
     def refresh(self) -> None:
@@ -132,6 +139,7 @@ class Sphere:
     def encoder(self) -> Encoder | None:
         """What made the embeddings; None if they came from outside, there are none, or it is not fitted
         yet."""
+        self.view  # noqa: B018 - the settings are those of the generation that answers
         settings = self.settings
         if settings.encoder in ("none", "arrays") or (
             settings.encoder == "lsa" and not settings.encoder_part
@@ -171,6 +179,7 @@ class Sphere:
             raise InputError("this collection holds imported embeddings; ingest files into another one")
         found = read([os.fspath(path) for path in paths], max_size=max_size, column=column)
         with self.collection.writer() as writer:
+            self.refresh()  # others may have written since
             progress.start("ingest", None, "B")
             run = Ingest(self.collection, writer, self.settings, self.encoder, self._model, progress=progress)
             report = run.run(found)
@@ -179,6 +188,93 @@ class Sphere:
             if self.encoder is not None and self.encoder.state():
                 self._keep_fitted(writer, progress)
         return report
+
+    def import_file(
+        self, path: str | os.PathLike, *, name: str | None = None, progress: Progress = SILENT
+    ) -> Report:
+        """Take embeddings in that were made elsewhere, into a collection made with `encoder="arrays"`.
+
+        The file is one source and each of its rows a point, with its bytes, prominence and entropy where the file
+        has them; an export of a collection becomes the sources that it was made of. Rows are kept as float32.
+        A file that was imported before is skipped if its content is the same, else replaced. A file of patches
+        without embeddings (blt_patches_v2) goes into a collection of such files: text is found, vectors are not.
+
+        Args:
+            path: safetensors of any layout that the earlier systems wrote, or .npy [N, D].
+            name: what people see; the file's name by default.
+            progress: is told rows.
+
+        Returns:
+            what was done; `skipped` tells of a sidecar that is broken and of bytes that belong to no row.
+
+        Raises:
+            NotFoundError: no such file; FormatError: not such a file, or one that contradicts itself.
+            InputError: no rows, another width than the collection's, a collection with an encoder of its own.
+            LockedError: another process is writing. After any error the collection is as it was.
+        """
+        report = import_file(self.collection, path, name=name, progress=progress)
+        self.refresh()
+        return report
+
+    def import_arrays(
+        self,
+        embeddings: np.ndarray,
+        *,
+        prominence: np.ndarray | None = None,
+        data: Sequence[bytes] | None = None,
+        name: str = "arrays",
+        entropies: np.ndarray | None = None,
+    ) -> Report:
+        """Take arrays in as one source, into a collection made with `encoder="arrays"`; in place of an earlier
+        source of this name.
+
+        Args:
+            embeddings: numbers [N, D], finite; kept as float32 as they are, never normalised.
+            prominence: [N], at least 0; the norms by default.
+            data: the bytes of each row.
+            name: by which the source is found again.
+            entropies: [N], nats, at least 0, NaN where unknown.
+
+        Raises:
+            InputError: arrays that do not fit, or as for `import_file`; LockedError: another process is writing.
+        """
+        report = import_arrays(
+            self.collection, embeddings, prominence=prominence, data=data, name=name, entropies=entropies
+        )
+        self.refresh()
+        return report
+
+    def export_file(self, path: str | os.PathLike, *, layout: str = "v3", sidecar: bool = True) -> None:
+        """Write every point to a safetensors file, one row each: embeddings, prominence, entropies (where all are
+        known) and bytes. Sources are in the order of their names, which stand with their lengths in the metadata,
+        so that importing the file gives the same points again. All rows are in memory at once.
+
+        Args:
+            path: NAME.safetensors; one that exists is replaced in one step.
+            layout: "v3".
+            sidecar: write the hypergraph beside it, NAME.hypergraph.db; its leaves are the rows.
+
+        Raises:
+            InputError: the collection has no embeddings, or a file changed whose bytes are not kept.
+            NotFoundError, SphereError: the folder is missing, the disk full or read-only.
+        """
+        export_file(self.view, self.settings, path, layout=layout, sidecar=sidecar)
+
+    def hypergraph(self, name: str | None = None) -> Hypergraph:
+        """Sources (trunks), their modality (branches) and patches (leaves), with the edges `contains`, `next` and
+        `same_source`. A leaf has label patch_<k>, start, end, and in `extra` its passage and entropy (the
+        passage's where points are passages).
+
+        It is made from the tables of the parts on every call. The catalog keeps no row for a patch: with a patch
+        every eight bytes that would cost three times the raw bytes. Ask for one source where there are many.
+
+        Args:
+            name: a source by name or uri; None for all.
+
+        Raises:
+            NotFoundError: no source has that name.
+        """
+        return hypergraph(self.view, name)
 
     def _keep_fitted(self, writer: Writer, progress: Progress) -> None:
         """Remember how many points there were at the first fit; fit again when they have grown fourfold."""
@@ -198,23 +294,25 @@ class Sphere:
         Raises:
             NotFoundError: a name that matches no source; nothing is removed then.
         """
-        wanted: dict[str, list[str]] = {name: [] for name in names}
-        for row in self.collection.sources():
-            for name, found in wanted.items():
-                stem = name.rstrip("/")
-                if any(
-                    each == stem or each.startswith((stem + "/", stem + "#")) for each in (row.name, row.uri)
-                ):
-                    found.append(row.uri)
-        for name, found in wanted.items():
-            if not found:
-                raise NotFoundError(f"no source is called {name!r}; `thesphere info --sources` lists them")
-        uris = sorted({uri for found in wanted.values() for uri in found})
         with self.collection.writer() as writer:
-            touched = {known.digest for uri in uris if (known := writer.known(uri)) is not None}
-            writer.commit(forget=uris)
+            self.refresh()
+            wanted: dict[str, list[str]] = {name: [] for name in names}
+            for row in self.collection.sources():
+                for name, found in wanted.items():
+                    stem = name.rstrip("/")
+                    if any(
+                        each == stem or each.startswith((stem + "/", stem + "#"))
+                        for each in (row.name, row.uri)
+                    ):
+                        found.append(row.uri)
+            for name, found in wanted.items():
+                if not found:
+                    raise NotFoundError(
+                        f"no source is called {name!r}; `thesphere info --sources` lists them"
+                    )
+            uris = sorted({uri for found in wanted.values() for uri in found})
             run = Ingest(self.collection, writer, self.settings, self.encoder, self._model)
-            run.rename(touched)
+            run.forget(uris)
         self.refresh()
         return len(uris)
 
@@ -227,6 +325,7 @@ class Sphere:
         """
         before = self._stored()
         with self.collection.writer() as writer:
+            self.refresh()
             self._rewrite(writer, progress)
             self.close()
             writer.sweep()
@@ -238,11 +337,8 @@ class Sphere:
         one."""
         view = self.view
         settings, encoder, old = self.settings, self.encoder, 0
-        if settings.encoder == "lsa" and encoder is not None:
-            sample = Sample(4000)
-            for part, document, record in view.records():
-                sample.add(utf8(data, record.encoding) for data in view.passages(part, document))
-            encoder = fit_lsa(sample)
+        if settings.encoder == "lsa" and encoder is not None and (fitted := _fitted(view)) is not None:
+            encoder = fitted
             old = next((p.id for p in view.snapshot.parts if p.folder.name == settings.encoder_part), 0)
             settings = Settings(**{**vars(settings), "encoder_part": "", "fitted_points": view.live_points})
         batch = Batch(writer, settings, encoder)
@@ -253,7 +349,7 @@ class Sphere:
         for key in keys:
             copy_document(batch, view, key)
             progress.advance(1)
-        batch.commit(drop=[old] if old else [])
+        batch.commit(drop=[old] if old else [], settings={RENAMING: 0})
         progress.finish()
         self.refresh()
 
@@ -302,7 +398,10 @@ class Sphere:
                 raise InputError(
                     "this collection has no vectors; ingest with an encoder, or import embeddings"
                 )
-            return search_vector(view, check_embeddings(np.atleast_2d(vector))[0], k, metric=metric)
+            rows = check_embeddings(np.atleast_2d(vector), expect_width=view.vectors[0].codes.width)
+            if len(rows) != 1:
+                raise InputError(f"vector holds {len(rows)} rows; give one vector [D] at a time")
+            return search_vector(view, rows[0], k, metric=metric)
         assert query is not None
         if not query.strip():
             raise InputError("the query is empty; ask for something")
@@ -351,3 +450,18 @@ class Sphere:
                 if name not in ("encoder_part", "points")
             },
         }
+
+
+def _fitted(view: View) -> Encoder | None:
+    """`lsa` fitted on everything that is live; None if there is no text, or a document cannot be written again
+    (its bytes are not kept and its file has changed) whose vectors would then be of the old fit."""
+    sample = Sample(4000)
+    for part, document, record in view.records():
+        base = int(part.document_base[document])
+        if view.read(part, document, base, base)[1]:
+            return None
+        sample.add(utf8(data, record.encoding) for data in view.passages(part, document))
+    try:
+        return fit_lsa(sample)
+    except InputError:
+        return None

@@ -4,12 +4,12 @@ import hashlib
 import os
 from collections.abc import Iterator
 from functools import cached_property, lru_cache
-from pathlib import Path
 
 import numpy as np
 
 from thesphere.errors import FormatError
 from thesphere.lexical.score import Lexical
+from thesphere.readers import path_of
 from thesphere.scan import Part
 from thesphere.sphere.part import PartReader, Record
 from thesphere.store import Snapshot
@@ -34,6 +34,19 @@ class View:
         return sum(
             len(p.point_window) if p.point_live is None else int(p.point_live.sum()) for p in self.parts
         )
+
+    @cached_property
+    def point_numbers(self) -> np.ndarray:
+        """Row of each point in `points()`, where removed documents have none; int64 [points]."""
+        return np.cumsum(self.points_live) - 1
+
+    @cached_property
+    def points_live(self) -> np.ndarray:
+        """bool [points]."""
+        live = [
+            np.ones(len(p.point_window), bool) if p.point_live is None else p.point_live for p in self.parts
+        ]
+        return np.concatenate([np.zeros(0, bool), *live])
 
     @cached_property
     def window_points(self) -> np.ndarray:
@@ -66,11 +79,20 @@ class View:
         index = int(np.searchsorted(self.point_offsets, point, side="right")) - 1
         return self.parts[index], point - int(self.point_offsets[index])
 
-    def read(self, part: PartReader, document: int, start: int, end: int) -> tuple[bytes, bool]:
-        """(original bytes [start, end) of a document, whether the file they come from has changed)."""
-        if part.keeps_bytes:
-            return part.read(document, start, end), False
-        return read_outside(part.record(document), start, end)
+    def locate_row(self, row: int) -> tuple[PartReader, int]:
+        """The same for a point by its row in `points()`, which is what `Hit.point` tells."""
+        return self.locate_point(int(np.searchsorted(self.point_numbers, row)))
+
+    def read(
+        self, part: PartReader, document: int, start: int, end: int, record: Record | None = None
+    ) -> tuple[bytes, bool]:
+        """(original bytes [start, end) of a document, whether the file they come from has changed).
+
+        `record` says where its files are, if the document's own does not know it any more.
+        """
+        if part.outside(document):
+            return read_outside(record or part.record(document), start, end)
+        return part.read(document, start, end), False
 
     def passages(self, part: PartReader, document: int) -> Iterator[bytes]:
         """The original bytes of each passage of a document in a part."""
@@ -91,6 +113,7 @@ class View:
     def points(self) -> Points:
         """All live points."""
         names: list[str] = []
+        numbers: dict[str, int] = {}  # uri -> index in `names`: a document may lie in several parts
         columns: dict[str, list[np.ndarray]] = {k: [] for k in ("e", "p", "h", "s", "t", "n")}
         rows = self.vectors
         unit = self.parts[0].unit if self.parts else "passage"
@@ -100,8 +123,10 @@ class View:
             number = np.full(part.documents, -1, np.int64)
             for document in range(part.documents):
                 if part.live is None or part.live[document]:
-                    number[document] = len(names)
-                    names.append(part.record(document).names[0])
+                    record = part.record(document)
+                    number[document] = numbers.setdefault(record.uris[0], len(names))
+                    if number[document] == len(names):
+                        names.append(record.names[0])
             columns["n"].append(number[part.window_document[part.point_window]][mask])
             columns["s"].append(starts[mask])
             columns["t"].append(ends[mask])
@@ -137,21 +162,25 @@ def float_rows(part: Part, mask: np.ndarray | slice) -> np.ndarray:
 
 def read_outside(record: Record, start: int, end: int) -> tuple[bytes, bool]:
     """Bytes of a file that the collection does not keep, and whether it has changed since it was ingested."""
-    for uri in record.uris:
-        path = Path(uri)
+    changed = None
+    for path in filter(None, map(path_of, record.uris)):
         try:
-            stat = path.stat()
             with open(path, "rb") as file:
-                file.seek(start)
-                data = file.read(end - start)
-            return data, _digest(uri, stat.st_mtime_ns, stat.st_size) != record.digest
+                stat = os.fstat(file.fileno())
+                same = _digest(path, stat.st_mtime_ns, stat.st_size) == record.digest
+                if same or changed is None:
+                    file.seek(start)
+                    data = file.read(end - start)
+                    if same:
+                        return data, False
+                    changed = data
         except OSError:
             continue
-    return b"", True
+    return changed or b"", True
 
 
 @lru_cache(maxsize=256)
-def _digest(uri: str, mtime_ns: int, size: int) -> str:
+def _digest(path: str, mtime_ns: int, size: int) -> str:
     """SHA-256 of a file; the time and size of its last change are part of the key."""
-    with open(os.fspath(uri), "rb") as file:
+    with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,7 +14,7 @@ from thesphere.patches.passages import Cutter
 from thesphere.readers import Segment, original_offsets, utf8
 
 WINDOW = 8192
-_TAIL = WINDOW // 4  # a last window smaller than this joins the one before it
+TAIL = WINDOW // 4  # a last window smaller than this joins the one before it
 
 
 @dataclass
@@ -140,7 +140,7 @@ def windows(
         tick(segment.data)
         yield from absorb(cutter.push(original.push(segment)))
     yield from absorb(cutter.finish())
-    if held is not None and len(window.data) < _TAIL:
+    if held is not None and len(window.data) < TAIL:
         held.join(window)
         window, held = held, None
     if held is not None:
