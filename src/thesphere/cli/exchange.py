@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
-from thesphere.cli.console import Json, count_words, put_json, size_words, talk
-from thesphere.cli.ingest import check_new
+from thesphere.cli.console import Bar, Json, count_words, put_json, size_words, talk
+from thesphere.cli.ingest import check_new, summary, tell, undo
 from thesphere.sphere import Sphere
 
 
@@ -20,12 +20,21 @@ def import_(file: str, /, *, into: str, json: Json = False) -> int:
     json
         Print one JSON document.
     """
-    if not Path(into).exists():
+    made = not Path(into).exists()
+    if made:
         check_new(into)
-    with Sphere.import_file(file, into=into) as sphere:
-        points, width = sphere.info()["points"], sphere.info()["dimensions"]
+    sphere = Sphere.create(into, encoder="arrays") if made else Sphere.open(into)
+    try:
+        with sphere, Bar() as bar:
+            report = sphere.import_file(file, progress=bar)
+            info = sphere.info()
+    finally:
+        undo(sphere, made)
+    points, width = info["points"], info["dimensions"]
     if json:
-        put_json({"collection": str(Path(into).resolve()), "points": points, "dimensions": width})
+        document = {"collection": str(Path(into).resolve()), "points": points, "dimensions": width}
+        put_json(document | summary(report))
+    tell(report, into)
     talk(f"{into}: {count_words(int(str(points)), 'point')} of {width} dimensions")
     return 0
 
@@ -45,7 +54,7 @@ def export(collection: str, /, *, to: str, layout: Literal["v3"] = "v3", json: J
         Print one JSON document.
     """
     with Sphere.open(collection) as sphere:
-        sphere.export(to, layout=layout)
+        sphere.export_file(to, layout=layout)
     size = Path(to).stat().st_size
     if json:
         put_json({"file": str(Path(to).resolve()), "bytes": size, "layout": layout})

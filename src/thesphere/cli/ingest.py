@@ -104,7 +104,7 @@ def take(
             report = sphere.ingest(*paths, max_size=max_size, column=column, progress=bar)
     except KeyboardInterrupt:
         kept = _sources(sphere)
-        _undo(sphere, made)
+        undo(sphere, made)
         told = (
             f"interrupted; {count_words(int(kept), 'source')} of {into} are committed"
             if kept
@@ -114,9 +114,9 @@ def take(
     except LockedError:
         raise
     except SphereError:
-        _undo(sphere, made)
+        undo(sphere, made)
         raise
-    _undo(sphere, made)
+    undo(sphere, made)
     return report
 
 
@@ -141,7 +141,7 @@ def check_new(into: str) -> None:
         raise NotFoundError(f"the folder {path.resolve().parent} does not exist; make it first")
 
 
-def _undo(sphere: Sphere, made: bool) -> None:
+def undo(sphere: Sphere, made: bool) -> None:
     """Take a collection away that this run has made and that has remained empty."""
     if made:
         with suppress(SphereError), sphere.collection.writer():

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 
@@ -171,7 +172,17 @@ class Batch:
         self.parts, self.paths, self.keys = [], [], set()
         self.begun = time.monotonic()
 
+    def __enter__(self) -> "Batch":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.discard()
+
     def discard(self) -> None:
         """Forget what is not committed; its files are swept by the writer."""
+        if self.builder is not None:
+            self.builder.close()
         self.builder, self.parts, self.documents = None, [], []
         self.rows, self.row_bytes, self.paths, self.keys = [], 0, [], set()

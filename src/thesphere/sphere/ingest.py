@@ -91,15 +91,16 @@ class Ingest:
     def run(self, found: Iterable[Source | Skipped]) -> Report:
         """Take every source; commits as it goes."""
         begun = time.monotonic()
-        for item in found:
-            if isinstance(item, Skipped):
-                self.report.skipped.append(item)
-            else:
-                self._take(item)
-                if self.batch.due:
-                    self._commit()
-        self._commit(forget=[*self._gone, *self._lost_rows()])
-        self.rename(self._renamed)
+        with self.batch:
+            for item in found:
+                if isinstance(item, Skipped):
+                    self.report.skipped.append(item)
+                else:
+                    self._take(item)
+                    if self.batch.due:
+                        self._commit()
+            self._commit(forget=[*self._gone, *self._lost_rows()])
+            self.rename(self._renamed)
         self.report.seconds = time.monotonic() - begun
         return self.report
 

@@ -181,6 +181,12 @@ class PartBuilder:
         document.stored += len(window.data)
         self.raw_bytes += len(window.data)
 
+    def close(self) -> None:
+        """Give the part up: its files stay unfinished (nothing happens after `finish`)."""
+        for blocks in (self._bytes, self._patches):
+            if blocks is not None:
+                blocks.close()
+
     def finish(
         self, embeddings: np.ndarray | None, storage: Storage, declared: np.ndarray | None = None
     ) -> None:

@@ -341,15 +341,15 @@ class Sphere:
             encoder = fitted
             old = next((p.id for p in view.snapshot.parts if p.folder.name == settings.encoder_part), 0)
             settings = Settings(**{**vars(settings), "encoder_part": "", "fitted_points": view.live_points})
-        batch = Batch(writer, settings, encoder)
         keys = dict.fromkeys(
             row.digest for row in sorted(self.collection.sources(), key=lambda row: row.name)
         )
         progress.start("compact", len(keys), "sources")
-        for key in keys:
-            copy_document(batch, view, key)
-            progress.advance(1)
-        batch.commit(drop=[old] if old else [], settings={RENAMING: 0})
+        with Batch(writer, settings, encoder) as batch:
+            for key in keys:
+                copy_document(batch, view, key)
+                progress.advance(1)
+            batch.commit(drop=[old] if old else [], settings={RENAMING: 0})
         progress.finish()
         self.refresh()
 
