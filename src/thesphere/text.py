@@ -303,3 +303,11 @@ def grams(text: str) -> np.ndarray:
     points = _points(unicodedata.normalize("NFKC", text).casefold())
     out = np.empty(2 * len(points) + 4, np.uint32)
     return out[: _grams(points, kind, out)]
+
+
+def inner_grams(text: str) -> np.ndarray:
+    """The 4-grams of `grams` that lie wholly inside `text`, uint32: those that a longer text around it has too.
+    `text` is folded and holds no white space."""
+    every = grams(text)
+    # 2- and 4-grams alternate, from the padding before the text on; the last 2-grams stand alone
+    return every[3 : 2 * (len(text) - 3) + 2 : 2]

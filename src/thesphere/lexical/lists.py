@@ -150,6 +150,28 @@ def _document_counts(data, offsets, where, live):
 
 
 @njit(cache=True, nogil=True)
+def _holding(data, offsets, where, out):
+    """Mark the documents of each list. False if a list is damaged."""
+    documents = out.shape[1]
+    for t in range(len(where)):
+        if where[t] < 0:
+            continue
+        at = np.int64(offsets[where[t]])
+        end = np.int64(offsets[where[t] + 1])
+        _, at = _get(data, at, end)
+        document = np.int64(-1)
+        while at < end:
+            value, at = _get(data, at, end)
+            document += (value >> 1) + 1
+            if value < 0 or document >= documents:
+                return False
+            if value & 1:
+                _, at = _get(data, at, end)
+            out[t, document] = True
+    return True
+
+
+@njit(cache=True, nogil=True)
 def _score(data, offsets, where, weights, norms, out):
     """Add weight * count / (count + norm[document]) of every posting to out. False if a list is damaged."""
     documents = len(out)
@@ -304,6 +326,13 @@ class Lists:
         if ((counts < 0) | (counts > self.documents)).any():
             raise FormatError("an inverted list is damaged: run `thesphere verify` on the collection")
         return counts
+
+    def holding(self, where: np.ndarray) -> np.ndarray:
+        """Which documents each list holds, bool [n, documents]; removed documents count."""
+        out = np.zeros((len(where), self.documents), np.bool_)
+        if not _holding(self.data, self.offsets, where, out):
+            raise FormatError("an inverted list is damaged: run `thesphere verify` on the collection")
+        return out
 
     def score(self, where: np.ndarray, weights: np.ndarray, norms: np.ndarray, out: np.ndarray) -> None:
         """out[d] += weight * count / (count + norms[d]), in float64, list after list in the order given."""

@@ -120,7 +120,8 @@ class Ingest:
     def _lost_rows(self) -> list[str]:
         """Rows that their files have no longer, and files that are tables of rows now."""
         modalities = self.collection.stats()["modalities"]
-        if not (isinstance(modalities, dict) and "row" in modalities):
+        assert isinstance(modalities, dict)
+        if not self._tables and "row" not in modalities:
             return []
         seen = set(self._seen)
         lost = []

@@ -208,6 +208,10 @@ class PartBuilder:
             "document_window": _offsets([d.windows for d in self.documents]),
             "document_byte": _offsets([d.stored for d in self.documents]),
             "document_base": np.array([d.base for d in self.documents], np.int64),
+            "document_whole": np.array([d.stored == d.record.size for d in self.documents], np.uint8),
+            "document_utf8": np.array(
+                [d.record.encoding == "utf-8" and self.copy for d in self.documents], np.uint8
+            ),
             "window_passage": _offsets(columns.pop("window_passages")),
         }
         if not self.copy:
@@ -220,7 +224,8 @@ class PartBuilder:
             ):
                 tables[name] = np.array(values, _COLUMNS[name])
         if embeddings is not None:
-            tables["prominence"] = prominence(embeddings) if declared is None else declared.astype(np.float32)
+            norms = prominence(embeddings) if declared is None else declared
+            tables["prominence"] = np.minimum(norms, np.finfo(np.float32).max).astype(np.float32)
             codes = encode(embeddings, storage=storage)
             write_tensors(self.folder / "rows.safetensors", codes.arrays())
             if storage == "float32":
@@ -449,6 +454,12 @@ class PartReader:
             patch_counts=[len(each) for each in patches],
         )
 
+    def window_at(self, document: int, offset: int) -> int:
+        """The window of a document that holds a byte of it."""
+        first, last = (int(x) for x in self.document_window[document : document + 2])
+        starts = self.passage_start[self.window_passage[first:last]]
+        return first + int(np.searchsorted(starts, offset, side="right")) - 1
+
     def window_span(self, window: int) -> tuple[int, int]:
         """Start and end of a window in its source."""
         first, last = self.window_passage[window : window + 2]
@@ -458,7 +469,8 @@ class PartReader:
 
 
 _REQUIRED = {
-    "records", "document_record", "document_window", "document_byte", "document_base", "window_document",
+    "records", "document_record", "document_window", "document_byte", "document_base", "document_whole",
+    "document_utf8", "window_document",
     "window_passage", "window_words", "window_grams", "window_line", "passage_start", "passage_length",
     "passage_entropy", "passage_patch_bytes",
 }  # fmt: skip

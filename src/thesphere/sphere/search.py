@@ -11,8 +11,6 @@ none depends on how the sources are spread over parts.
 """
 
 import time
-from bisect import bisect_right
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -84,7 +82,7 @@ def search_text(
         "points bounded, then scored in float64": f"{ranked.points_scanned}, {ranked.rescored}",
         "bytes read": f"{read} of {stored_bytes(view)}",
     }  # fmt: skip
-    cost = Cost(read, stored_bytes(view), ranked.points_scanned, ranked.rescored, _since(begun))
+    cost = Cost(read, stored_bytes(view), ranked.points_scanned, ranked.rescored, since(begun))
     return Hits(tuple(hits), "exact", 0.0, cost, Request(k, text=text, weight=c), view.generation, account)
 
 
@@ -106,10 +104,10 @@ def search_vector(view: View, vector: np.ndarray, k: int, *, metric: Metric) -> 
     for point, score in _first_points(view, points, scores, k):
         part, local = view.locate_point(point)
         start, end = (int(side[local]) for side in part.point_spans)
-        hits.append(_hit(view, part, int(part.point_window[local]), start, end, score, point=point))
+        hits.append(hit_of(view, part, int(part.point_window[local]), start, end, score, point=point))
     scanned = int(view.point_offsets[-1])
     size = sum(part.codes.row_bytes * len(part.codes) for part in parts)
-    cost = Cost(size, stored_bytes(view), scanned, rescored, _since(begun))
+    cost = Cost(size, stored_bytes(view), scanned, rescored, since(begun))
     account: dict[str, object] = {
         "evidence": f"vectors, {metric}",
         "points bounded, then scored in float64": f"{scanned}, {cost.rescored}",
@@ -131,63 +129,6 @@ def _first_points(view: View, points: np.ndarray, scores: np.ndarray, k: int) ->
         return -each[1], source(part, document), *(int(side[local]) for side in part.point_spans)
 
     return sorted(zip(points.tolist(), scores.tolist(), strict=True), key=key)[:k]
-
-
-def search_bytes(view: View, pattern: bytes, k: int) -> Hits:
-    """The first k occurrences of a byte string, by source and offset."""
-    begun = time.perf_counter()
-    places: dict[tuple[str, str], list[tuple[PartReader, int]]] = {}
-    for part, document, record in view.records():
-        places.setdefault(record.source, []).append((part, document))
-    hits: list[Hit] = []
-    read = 0
-    for key in sorted(places):
-        pieces = sorted(places[key], key=lambda piece: int(piece[0].document_base[piece[1]]))
-        bases = [int(part.document_base[document]) for part, document in pieces]
-        tail = b""
-        for start, data, stale in (each for piece in pieces for each in _portions(view, *piece)):
-            read += len(data)
-            joined = tail + data
-            for at in _occurrences(joined, pattern, k - len(hits)):
-                offset = start - len(tail) + at
-                part, document = pieces[bisect_right(bases, offset) - 1]
-                window = _window_at(part, document, offset)
-                end = offset + len(pattern)
-                hits.append(_hit(view, part, window, offset, end, 1.0, data=pattern, stale=stale))
-            if len(hits) == k:
-                break
-            tail = joined[-(len(pattern) - 1) :] if len(pattern) > 1 else b""
-        if len(hits) == k:
-            break
-    account = {"evidence": "the bytes themselves, source after source by name", "bytes read": read}
-    cost = Cost(read, stored_bytes(view), 0, 0, _since(begun))
-    return Hits(tuple(hits), "exact", 0.0, cost, Request(k, contains=pattern), view.generation, account)
-
-
-def _occurrences(data: bytes, pattern: bytes, most: int) -> list[int]:
-    found: list[int] = []
-    at = data.find(pattern)
-    while at >= 0 and len(found) < most:
-        found.append(at)
-        at = data.find(pattern, at + 1)
-    return found
-
-
-def _portions(
-    view: View, part: PartReader, document: int, size: int = 1 << 20
-) -> Iterator[tuple[int, bytes, bool]]:
-    """(offset in the source, bytes, whether its file has changed) of what this part holds of a document."""
-    base = int(part.document_base[document])
-    end = base + int(part.document_byte[document + 1] - part.document_byte[document])
-    for start in range(base, end, size):
-        yield start, *view.read(part, document, start, min(end, start + size))
-
-
-def _window_at(part: PartReader, document: int, offset: int) -> int:
-    """The window of a document that holds a byte."""
-    first, last = (int(x) for x in part.document_window[document : document + 2])
-    starts = part.passage_start[part.window_passage[first:last]]
-    return first + int(np.searchsorted(starts, offset, side="right")) - 1
 
 
 def _rank(view: View, scores: list[np.ndarray], k: int) -> _Ranked:
@@ -269,7 +210,7 @@ def _passage(
     best = int(np.argmax(evidence))
     a, b = int(edges[best]), int(edges[best + 1])
     line = int(part.window_line[local]) + data[:a].count(b"\n") + 1
-    return _hit(
+    return hit_of(
         view,
         part,
         local,
@@ -283,7 +224,7 @@ def _passage(
     )
 
 
-def _hit(
+def hit_of(
     view: View,
     part: PartReader,
     window: int,
@@ -345,5 +286,6 @@ def stored_bytes(view: View) -> int:
     return total
 
 
-def _since(begun: float) -> float:
+def since(begun: float) -> float:
+    """Milliseconds since a time of `time.perf_counter`."""
     return (time.perf_counter() - begun) * 1e3

@@ -21,9 +21,10 @@ from thesphere.sphere.exchange import export_file, import_arrays, import_file
 from thesphere.sphere.hits import Hits
 from thesphere.sphere.hypergraph import hypergraph
 from thesphere.sphere.ingest import RENAMING, Ingest, Report
+from thesphere.sphere.occurrences import search_bytes
 from thesphere.sphere.prove import prove
 from thesphere.sphere.rewrite import copy_document
-from thesphere.sphere.search import search_bytes, search_text, search_vector
+from thesphere.sphere.search import search_text, search_vector
 from thesphere.sphere.settings import Settings
 from thesphere.sphere.view import View
 from thesphere.store import Collection, Writer, map_tensors
