@@ -29,10 +29,11 @@ from thesphere.encoders import open_encoder
 from thesphere.errors import SphereError
 from thesphere.sphere import Sphere
 from thesphere.store import BlockWriter
+from thesphere.store.part import disk_error
 
 KILLS = int(os.environ.get("THESPHERE_KILLS", "15"))
 SEED = int(os.environ.get("THESPHERE_SEED", "1"))
-STRIDE = int(os.environ.get("THESPHERE_FAULT_STRIDE", "9"))
+STRIDE = int(os.environ.get("THESPHERE_FAULT_STRIDE", "30"))
 
 
 def limits(patch: pytest.MonkeyPatch, documents: int) -> None:
@@ -233,7 +234,16 @@ def set_traps(patch: pytest.MonkeyPatch, trap: Trap) -> None:
     patch.setattr(part_module.os, "replace", failing(os.replace))
     patch.setattr(os, "mkdir", failing(os.mkdir))
     patch.setattr(tensors_module, "save_file", failing(tensors_module.save_file))
-    patch.setattr(BlockWriter, "_put", failing(BlockWriter._put))
+    put = BlockWriter._put
+
+    def putting(self: BlockWriter, data: bytes) -> None:
+        try:
+            trap.spring()
+        except OSError as error:
+            raise disk_error(error, f"write {self.path}") from error
+        put(self, data)
+
+    patch.setattr(BlockWriter, "_put", putting)
     patch.setattr(builtins, "open", opened)
     patch.setattr(sqlite3, "connect", lambda *a, **k: real_connect(*a, factory=Failing, **k))
 
@@ -256,7 +266,7 @@ def test_a_disk_that_fails_at_any_call(
         expected = answers(calm)
     path = memory / "trial.sphere"
     failed = 0
-    for number in range(1 + failed, 5000, STRIDE):
+    for number in range(1 + sticky * STRIDE // 2, 5000, STRIDE):
         shutil.copytree(memory / "base.sphere", path)
         trap = Trap(number, number_of_error, sticky)
         sphere = Sphere.open(path)

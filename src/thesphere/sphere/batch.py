@@ -113,7 +113,7 @@ class Batch:
 
     def close_part(self) -> None:
         """Embed the points of the part in hand and write its files."""
-        builder, self.builder = self.builder, None
+        builder = self.builder
         if builder is None:
             return
         declared = None
@@ -127,7 +127,7 @@ class Batch:
         )
         builder.finish(embeddings, "float32" if floats else "int8", declared)
         self.parts.append((builder.folder, self.documents))
-        self.documents = []
+        self.builder, self.documents = None, []
 
     def _encode(self, texts: list[bytes]) -> np.ndarray | None:
         """Pre-norm rows of the texts; fits `lsa` on the first texts that are not blank."""
