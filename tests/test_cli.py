@@ -184,7 +184,7 @@ def test_export_and_import(collection: Path, tmp_path: Path, capsys: pytest.Capt
 def test_doctor(capsys: pytest.CaptureFixture[str]):
     assert run(["doctor", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["thesphere"] == __version__ and told["cores"] >= 1 and told["versions"]["numpy"]
+    assert told["thesphere"] == __version__ and told["threads"] >= 1 and told["versions"]["numpy"]
     assert told["locks"] == "work" and set(told["extras"]) >= {"rows", "minilm", "jax"}
     assert run(["doctor"]) == 0
     assert "free disk" in capsys.readouterr().out

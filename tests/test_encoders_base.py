@@ -81,7 +81,7 @@ def test_check_does_not_copy_what_is_right() -> None:
 def test_check_names_the_row(bad: float) -> None:
     rows = np.ones((5, 3))
     rows[3, 1] = rows[4, 0] = bad
-    with pytest.raises(InputError, match=r"Row 3 .*2 such rows of 5"):
+    with pytest.raises(InputError, match=r"row 3 .*2 such rows of 5"):
         check_embeddings(rows)
 
 

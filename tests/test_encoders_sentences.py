@@ -54,7 +54,7 @@ def test_rows_are_raw() -> None:
     assert encoder.encode([]).shape == (0, 2)
     assert encoder.encode([b"abcd"]).dtype == np.float32
     assert encoder.state() == {}
-    with pytest.raises(InputError, match="Row 0"):
+    with pytest.raises(InputError, match="row 0"):
         encoder.encode([b"poison"])
 
 

@@ -41,6 +41,11 @@ def test_no_answers() -> None:
     assert (ndcg_at_k([], {"a"}), recall_at_k([], {"a"}), mrr([], {"a"})) == (0.0, 0.0, 0.0)
 
 
+def test_no_answers_looked_at() -> None:
+    assert [metric(["a"], {"a": 2}, 0) for metric in (ndcg_at_k, recall_at_k, mrr)] == [0.0, 0.0, 0.0]
+    assert isnan(ndcg_at_k(["a"], {}, 0))
+
+
 def test_refuses_repeats_and_negative_k() -> None:
     with pytest.raises(InputError, match="twice"):
         ndcg_at_k(["a", "a"], {"a"})

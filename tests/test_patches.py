@@ -137,6 +137,9 @@ def test_bad_entropies_and_lengths_are_refused() -> None:
         lengths([1, 4], 8)
     with pytest.raises(InputError, match="max_patch_length"):
         split_long([4], 0)
+    for short in (0, -1):
+        with pytest.raises(InputError, match="drop the padding"):
+            split_long([4, short], 2)
     with pytest.raises(InputError, match="next token"):
         starts([1.0], Monotonic(1.0), include_next=True, convention="burn")
 

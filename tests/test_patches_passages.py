@@ -230,5 +230,6 @@ def test_wrong_use_is_told() -> None:
     ):
         with pytest.raises(InputError, match=next(iter(wrong))):
             Cutter(MODEL, **wrong)
-    with pytest.raises(InputError, match="NaN"):
-        cut_of(b"abc", model=Fixed(lambda p: float("nan")))
+    for entropy in (float("nan"), float("inf"), -float("inf"), -0.5):
+        with pytest.raises(InputError, match="finite number of nats, 0 or more"):
+            cut_of(b"abc", model=Fixed(lambda p, entropy=entropy: entropy))

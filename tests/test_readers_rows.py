@@ -2,12 +2,13 @@
 
 import csv
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from thesphere.errors import FormatError, InputError, MissingExtra
-from thesphere.readers import Skipped, Source, read
+from thesphere.readers import Skipped, Source, path_of, read
 from thesphere.readers import rows as rows_module
 from thesphere.readers.rows import text_of
 
@@ -163,6 +164,43 @@ def test_a_named_column(tmp_path: Path, suffix: str) -> None:
         list(read(path, column="bdoy"))
     (skipped,) = read(tmp_path, column="bdoy")
     assert isinstance(skipped, Skipped) and "text, body, n" in skipped.reason
+
+
+@pytest.mark.parametrize("column", ["a#1/b", "a/b", "50%#", "größe", "#", "\ud800"])
+def test_any_column_name_leads_back_to_the_file(tmp_path: Path, column: str) -> None:
+    path = write_lines(tmp_path / "x#2.jsonl", {column: "here"}, {column: "there"})
+    found = sources(path, column=column)
+    assert [content(source) for source in found] == ["here", "there"]
+    assert {path_of(source.uri) for source in found} == {str(path)}
+    assert len({source.uri for source in found}) == 2
+    assert all(source.uri.isascii() for source in found if str(path).isascii())
+
+
+def test_plain_column_names_stay_in_the_uri(tmp_path: Path) -> None:
+    (source,) = sources(write_lines(tmp_path / "x.jsonl", {"my_text-2.b": "here"}), column="my_text-2.b")
+    assert source.uri == f"{tmp_path}/x.jsonl#0/my_text-2.b"
+
+
+def test_a_parquet_row_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    polars = pytest.importorskip("polars")
+    monkeypatch.setattr(rows_module, "ROW_LIMIT", 100)
+    monkeypatch.setattr(rows_module, "_SLICE_ROWS", 2)
+    path = tmp_path / "x.parquet"
+    polars.DataFrame({"text": ["a", "b" * 300, "c", "d" * 100, "e"]}).write_parquet(path)
+    found = list(read(path))
+    assert [content(item) for item in found if isinstance(item, Source)] == ["a", "c", "d" * 100, "e"]
+    assert [item.name for item in found if isinstance(item, Skipped)] == ["x.parquet#1"]
+
+
+def test_the_first_rows_are_not_kept(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "x.jsonl", *({"other": "b" * 1_000_000} for _ in range(30)), {"text": "a"})
+    tracemalloc.start()
+    stream = read(path)
+    assert isinstance(next(stream), Skipped)
+    assert tracemalloc.get_traced_memory()[1] < 12_000_000
+    tracemalloc.stop()
+    (source,) = (item for item in stream if isinstance(item, Source))
+    assert content(source) == "a"
 
 
 def test_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

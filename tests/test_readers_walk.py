@@ -130,8 +130,9 @@ def test_version_control_and_collections_are_never_read(tmp_path: Path) -> None:
         "x/notes.sphere/catalog.db",
         "x/keep",
     )
-    put(tmp_path, "x/file.sphere")
-    assert names(tmp_path / "x") == ["x/file.sphere", "x/keep"]
+    put(tmp_path, "x/file.sphere", "x/called.sphere/so")  # a file, and a folder that is no collection
+    assert names(tmp_path / "x") == ["x/file.sphere", "x/keep", "x/called.sphere/so"]
+    assert names(tmp_path / "x/called.sphere") == ["called.sphere/so"]
     assert skipped(tmp_path / "x") == {}
     assert list(skipped(tmp_path / "x/notes.sphere")) == ["notes.sphere"]
     assert names(tmp_path / "x/.git") == [".git/a"]
@@ -276,6 +277,18 @@ def test_pipes_and_sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         }
         assert list(skipped(tmp_path / "pipe")) == ["pipe"]
     assert "device" in skipped("/dev/null")["null"]
+
+
+def test_a_gitignore_that_is_no_file_holds_nothing_up(tmp_path: Path) -> None:
+    put(tmp_path, "x/a", "y/b", "y/.gitignore/c")
+    os.mkfifo(tmp_path / "x" / ".gitignore")
+    assert names(tmp_path) == [f"{tmp_path.name}/{name}" for name in ("x/a", "y/.gitignore/c", "y/b")]
+
+
+def test_a_pattern_of_many_stars_is_left_out(tmp_path: Path) -> None:
+    put(tmp_path, "x/" + "a" * 40, "x/b")
+    (tmp_path / "x" / ".gitignore").write_bytes(b"*a" * 20 + b"b\r\nb\r\n.git*\r\n")
+    assert names(tmp_path / "x") == ["x/" + "a" * 40]
 
 
 def test_unreadable_files_and_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

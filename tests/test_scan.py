@@ -13,6 +13,7 @@ from thesphere.errors import FormatError, InputError
 from thesphere.scan import Codes, Part, all_bounds, all_exact, answers, block, bounds, encode, exact, search
 from thesphere.scan import dots as dots_module
 from thesphere.scan.dots import Packed
+from thesphere.scan.rows import WIDEST
 
 METRICS = ("ip", "cosine")
 few = settings(max_examples=120, deadline=None)
@@ -282,3 +283,18 @@ def test_stored_codes_are_not_trusted():
             Codes.from_arrays({**arrays, name: wrong})
     with pytest.raises(FormatError, match="scales"):
         Codes.from_arrays({name: array for name, array in arrays.items() if name != "scales"})
+    with pytest.raises(FormatError, match=r"^x/rows\.safetensors: 'scales' has"):
+        Codes.from_arrays({**arrays, "scales": arrays["scales"][:-1]}, name="x/rows.safetensors")
+
+
+def test_rows_whose_dots_could_overflow_are_refused():
+    assert WIDEST * 127 * 127 < 2**31
+    wide = encode(np.ones((1, WIDEST), np.float32))
+    assert wide.width == Codes.from_arrays(wide.arrays()).width == WIDEST
+    (found,) = search([Part(wide, np.ones((1, WIDEST), np.float32))], np.ones((1, WIDEST), np.float32), 1).scores
+    assert found.tolist() == [WIDEST]
+    with pytest.raises(InputError, match=f"{WIDEST + 1} wide; at most {WIDEST} columns"):
+        encode(np.ones((1, WIDEST + 1), np.float32))
+    arrays = {**wide.arrays(), "codes": np.zeros((1, WIDEST + 64), np.int8), "width": np.array([WIDEST + 64])}
+    with pytest.raises(FormatError, match="does not fit"):
+        Codes.from_arrays(arrays)

@@ -31,7 +31,7 @@ def test_prominence_does_not_depend_on_its_batches(monkeypatch: pytest.MonkeyPat
 def test_prominence_refuses_what_is_not_finite() -> None:
     rows = np.ones((3, 2), np.float32)
     rows[1, 0] = np.nan
-    with pytest.raises(InputError, match="Row 1 of the embeddings"):
+    with pytest.raises(InputError, match="row 1 of the embeddings"):
         prominence(rows)
     with pytest.raises(InputError, match=r"shape \[3\]"):
         prominence(np.ones(3))
@@ -42,7 +42,7 @@ def test_coherence() -> None:
     np.testing.assert_allclose(found[:2], [4 / 0.500001, 9 / 1e-6])
     assert np.isnan(found[2])  # an unknown entropy stays unknown
     for strong, nats in (([1.0], [-0.1]), ([np.nan], [1.0]), ([1.0], [np.inf])):
-        with pytest.raises(InputError, match="Row 0"):
+        with pytest.raises(InputError, match="row 0"):
             coherence(np.array(strong), np.array(nats))
     with pytest.raises(InputError, match="2 prominences and 1 entropies"):
         coherence(np.ones(2), np.ones(1))
@@ -66,6 +66,12 @@ def test_patch_signals_equal_a_loop(lengths: list[int], seed: int) -> None:
         np.testing.assert_allclose(found.entropies[row], entropy, rtol=1e-6)
         np.testing.assert_allclose(found.coherence[row], strongest**2 / (entropy + 1e-6), rtol=1e-5)
         start += length
+
+
+def test_coherence_of_strong_patches_is_finite() -> None:
+    found = patch_signals(np.full((3, 1), 1e18, np.float32), np.zeros(3), np.array([2, 1]))
+    assert found.coherence.dtype == np.float64
+    np.testing.assert_allclose(found.coherence, 1e42, rtol=1e-6)
 
 
 def test_patch_signals_refuse_patches_that_do_not_tile() -> None:

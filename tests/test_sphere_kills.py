@@ -1,7 +1,7 @@
 """Crashes of a whole ingest or compact: killed at any moment, and a disk that fails at any call.
 
-Afterwards the collection opens and verifies, what was committed is found, and one clean run ends in the same answers
-as a run that nothing disturbed.
+Afterwards the collection opens and verifies, what was committed is found, and one clean run ends in the same
+answers as a run that nothing disturbed.
 """
 
 import builtins
@@ -33,7 +33,7 @@ from thesphere.store.part import disk_error
 
 KILLS = int(os.environ.get("THESPHERE_KILLS", "15"))
 SEED = int(os.environ.get("THESPHERE_SEED", "1"))
-STRIDE = int(os.environ.get("THESPHERE_FAULT_STRIDE", "30"))
+STRIDE = int(os.environ.get("THESPHERE_FAULT_STRIDE", "60"))
 
 
 def limits(patch: pytest.MonkeyPatch, documents: int) -> None:
@@ -42,7 +42,7 @@ def limits(patch: pytest.MonkeyPatch, documents: int) -> None:
     patch.setattr(batch_module, "PART_BYTES", 30_000)
     patch.setattr(ingest_module, "WHOLE", 30_000)
     patch.setattr(
-        sphere_module, "open_encoder", lambda name, state=None: Fake() if "fake" in name else open_encoder(name, state)
+        sphere_module, "open_encoder", lambda n, s=None: Fake() if "fake" in n else open_encoder(n, s)
     )
 
 
@@ -77,7 +77,9 @@ def changed(rng: random.Random, files: dict[str, bytes]) -> dict[str, bytes]:
 def run_in_fork(work: Callable[[], object]) -> int:
     """A process that does it and ends without clean-up; exit code 0 if all went well."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads; the child uses none of them
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # forking beside threads; the child uses none of them
         process = os.fork()
     if process == 0:
         code = 1

@@ -472,6 +472,47 @@ def test_wrong_places(tmp_path: Path, filled: Collection) -> None:
     assert filled.verify() == []
 
 
+def test_paths_that_cannot_be_followed_are_told(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    for act in (Collection.create, Collection.open):
+        with pytest.raises(SphereError, match="cannot|no collection"):
+            act(tmp_path / "loop" / "c.sphere")
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    Collection.create(locked / "c.sphere", {})
+
+    def denied(path: Path, *args: object, **named: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "is_file", denied)
+        with pytest.raises(SphereError, match="cannot open .*permission denied"):
+            Collection.open(locked / "c.sphere")
+        patch.setattr(Path, "iterdir", denied)
+        with pytest.raises(SphereError, match="cannot make .*permission denied"):
+            Collection.create(locked)
+
+
+def test_too_many_open_files_is_told(filled: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.open
+
+    def full(path: object, *args: int, **named: int) -> int:
+        if str(path).endswith("part.lock"):
+            raise OSError(errno.EMFILE, "Too many open files", str(path))
+        return real(path, *args, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "open", full)
+    with pytest.raises(SphereError, match="too many files are open; compact the collection"):
+        filled.snapshot()
+
+
+def test_settings_are_plain_text(tmp_path: Path) -> None:
+    for wrong in ({"k": "\ud800"}, {"\udfff": 1}):
+        with pytest.raises(InputError, match="half of a surrogate pair"):
+            Collection.create(tmp_path / "x.sphere", wrong)
+    assert Collection.create(tmp_path / "x.sphere", {"k": "\U0001f600"}).settings == {"k": "\U0001f600"}
+
+
 def test_an_interrupted_creation_is_no_obstacle(tmp_path: Path) -> None:
     left = tmp_path / ".c.sphere.new"
     (left / "parts").mkdir(parents=True)

@@ -1,7 +1,9 @@
 """Compressed blocks: any span equals the slice of what was written; any damage is found."""
 
 import random
+import struct
 import tracemalloc
+import zlib
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from thesphere.errors import FormatError, InputError, SphereError
-from thesphere.store.blocks import BLOCK, Blocks, BlockWriter
+from thesphere.store.blocks import BLOCK, LARGEST_BLOCK, Blocks, BlockWriter
 
 quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -82,6 +84,21 @@ def test_every_flip_and_truncation_is_found(tmp_path: Path) -> None:
             Blocks(path).read(0, 400)
     assert tracemalloc.get_traced_memory()[1] < 4_000_000
     tracemalloc.stop()
+
+
+def test_blocks_that_would_fill_the_memory_are_refused(tmp_path: Path) -> None:
+    """A sound file by its checksums, whose one block inflates to more than any writer made."""
+    for size, match in ((LARGEST_BLOCK, None), (LARGEST_BLOCK + 1, "exceed")):
+        packed = zlib.compress(bytes(size))
+        table = struct.pack("<II", len(packed), zlib.crc32(packed))
+        check = zlib.crc32(struct.pack("<QI", size, size), zlib.crc32(table))
+        magic = b"tsblock1"
+        (tmp_path / "b").write_bytes(magic + packed + table + struct.pack("<QII8s", size, size, check, magic))
+        if match is None:
+            assert Blocks(tmp_path / "b").read(size - 3, size) == bytes(3)
+        else:
+            with pytest.raises(FormatError, match=match):
+                Blocks(tmp_path / "b")
 
 
 @quick

@@ -2,8 +2,7 @@
 
 `ranked` holds the answers' ids, best first and without repeats. `relevant` holds what was judged: grades by
 id, or a collection of ids that all have grade 1. A grade of 0 or below counts as not relevant. A query with
-nothing
-relevant has no defined value: it scores NaN, so that a mean that includes it by mistake is seen.
+nothing relevant has no defined value: it scores NaN, so that a mean that includes it by mistake is seen.
 """
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
@@ -25,11 +24,13 @@ def recall_at_k(ranked: Sequence[Hashable], relevant: Judged, k: int = 10) -> fl
 def ndcg_at_k(ranked: Sequence[Hashable], relevant: Judged, k: int = 10) -> float:
     """Discounted cumulative gain of the first `k` answers over that of the best possible order, in [0, 1].
 
-    Gain 2^grade - 1, discount 1 / log2(rank + 1), as in Burges et al. 2005.
+    Gain 2^grade - 1, discount 1 / log2(rank + 1), as in Burges et al. 2005; 0 for a k of 0.
     """
     grades = _check(ranked, relevant, k)
     if not grades:
         return nan
+    if k == 0:
+        return 0.0
     best = sorted(grades.values(), reverse=True)
     return _gain(grades.get(answer, 0.0) for answer in ranked[:k]) / _gain(best[:k])
 
@@ -54,6 +55,6 @@ def _check(ranked: Sequence[Hashable], relevant: Judged, k: int) -> dict[Hashabl
     if k < 0:
         raise InputError(f"k is {k}; give the number of answers to look at, 0 or more")
     if len(set(ranked)) != len(ranked):
-        raise InputError("The ranking names an id twice; give every answer once")
+        raise InputError("the ranking names an id twice; give every answer once")
     pairs = relevant.items() if isinstance(relevant, Mapping) else ((answer, 1.0) for answer in relevant)
     return {answer: float(grade) for answer, grade in pairs if grade > 0}

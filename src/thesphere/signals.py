@@ -24,7 +24,7 @@ def prominence(embeddings: np.ndarray) -> np.ndarray:
     """
     rows = np.asarray(embeddings)
     if rows.ndim != 2:
-        raise InputError(f"Embeddings have shape {list(rows.shape)}; give two axes [N, D], one row per point")
+        raise InputError(f"embeddings have shape {list(rows.shape)}; give two axes [N, D], one row per point")
     norms = np.empty(len(rows))
     step = max(1, BATCH // max(1, rows.shape[1]))
     for first in range(0, len(rows), step):
@@ -48,7 +48,7 @@ def coherence(prominences: np.ndarray, entropies: np.ndarray) -> np.ndarray:
     nats = np.asarray(entropies, np.float64)
     if strong.shape != nats.shape:
         raise InputError(
-            f"There are {strong.size} prominences and {nats.size} entropies; give one of each per point"
+            f"there are {strong.size} prominences and {nats.size} entropies; give one of each per point"
         )
     _refuse(strong, "prominences")
     _refuse(np.where(np.isnan(nats), 0.0, nats), "entropies")
@@ -63,7 +63,7 @@ class PatchSignals:
         embeddings: float32 [P, D], mean of the bytes' pre-norm vectors.
         prominence: float32 [P], the largest norm among the bytes; *not* the norm of the mean.
         entropies: float32 [P], mean entropy of the bytes, nats.
-        coherence: float32 [P], prominence^2 / (entropy + 1e-6) of the patch.
+        coherence: float64 [P] (1e18 squared is beyond float32), prominence^2 / (entropy + 1e-6) of the patch.
     """
 
     embeddings: np.ndarray
@@ -90,10 +90,10 @@ def patch_signals(
     nats = np.asarray(byte_entropies, np.float64)
     sizes = np.asarray(lengths)
     if sizes.ndim != 1 or sizes.dtype.kind not in "iu" or (sizes < 0).any():
-        raise InputError("Patch lengths must be one row of whole numbers, 0 or more")
+        raise InputError("patch lengths must be one row of whole numbers, 0 or more")
     if nats.shape != norms.shape or sizes.sum() != len(norms):
         raise InputError(
-            f"There are {len(norms)} byte vectors, {nats.size} entropies and patches of {sizes.sum()} bytes"
+            f"there are {len(norms)} byte vectors, {nats.size} entropies and patches of {sizes.sum()} bytes"
             " in all; the three must agree"
         )
     _refuse(nats, "byte entropies")
@@ -111,7 +111,7 @@ def patch_signals(
         vectors,
         strongest.astype(np.float32),
         means.astype(np.float32),
-        coherence(strongest, means).astype(np.float32),
+        coherence(strongest, means),
     )
 
 
@@ -164,10 +164,10 @@ def norm_report(embeddings: np.ndarray, lengths: np.ndarray) -> NormReport:
     norms = prominence(embeddings)
     sizes = np.asarray(lengths, np.float64)
     if not len(norms):
-        raise InputError("There are no points to report on; give at least one row")
+        raise InputError("there are no points to report on; give at least one row")
     if sizes.shape != norms.shape:
         raise InputError(
-            f"There are {len(norms)} embeddings and {sizes.size} lengths; give one length per row"
+            f"there are {len(norms)} embeddings and {sizes.size} lengths; give one length per row"
         )
     _refuse(sizes, "lengths")
     before, after = spread(norms), spread(np.where(norms > 0, 1.0, 0.0))
@@ -214,4 +214,4 @@ def _meaning(cv: float, correlation: float) -> str:
 def _refuse(values: np.ndarray, what: str) -> None:
     bad = np.flatnonzero(~(np.isfinite(values) & (values >= 0)))
     if len(bad):
-        raise InputError(f"Row {bad[0]} of the {what} is {values[bad[0]]}; give finite numbers, 0 or more")
+        raise InputError(f"row {bad[0]} of the {what} is {values[bad[0]]}; give finite numbers, 0 or more")

@@ -18,6 +18,7 @@ import Stemmer
 from numba import njit
 
 _BREAK, _LETTER, _UPPER, _DIGIT, _MARK, _UNDERSCORE, _UNSPACED, _SPACE = range(8)
+KEPT = 1 << 20  # tokens whose stems are remembered; random letters would fill any table
 _TABLE = 0x20000  # code points beyond are unspaced ideographs (planes 2 and 3) or breaks
 
 # Scripts written without spaces between words: Thai, Lao, Myanmar, Khmer, kana, ideographs, Hangul.
@@ -244,10 +245,11 @@ class _Stems:
             stem = np.frombuffer(self._stemmer.stemWord(word).encode("utf-32-le"), np.uint32)
             nothing = np.zeros(1, np.uint64)
             value, _ = _token(stem, 0, len(stem), fold, nothing, nothing)
-            if self._used * 2 > len(self.table[0]):
-                self._grow()
-            self._put(*self.table, token, value)
-            self._used += 1
+            if self._used < KEPT:
+                if self._used * 2 > len(self.table[0]):
+                    self._grow()
+                self._put(*self.table, token, value)
+                self._used += 1
             return value
 
     @staticmethod

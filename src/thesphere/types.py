@@ -61,5 +61,5 @@ class Points:
 
     @property
     def coherence(self) -> np.ndarray:
-        """float32 [N]: prominence^2 / (entropy + 1e-6)."""
-        return (self.prominence.astype(np.float64) ** 2 / (self.entropies + 1e-6)).astype(np.float32)
+        """float64 [N]: prominence^2 / (entropy + 1e-6)."""
+        return self.prominence.astype(np.float64) ** 2 / (self.entropies.astype(np.float64) + 1e-6)

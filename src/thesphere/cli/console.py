@@ -83,7 +83,9 @@ def talk(line: str) -> None:
 
 def put_json(document: Any) -> None:
     """The one JSON document of a command, on standard output."""
-    print(json.dumps(document, ensure_ascii=not _unicode(), indent=2, allow_nan=False), flush=True)
+    text = json.dumps(document, ensure_ascii=not _unicode(), indent=2, allow_nan=False)
+    encoding = sys.stdout.encoding or "utf-8"  # a lone surrogate of a file name becomes \\udcXX, valid JSON
+    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
 def _unicode() -> bool:

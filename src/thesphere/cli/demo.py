@@ -13,6 +13,7 @@ from thesphere.cli.console import count_words, shown_path, size_words, talk, ter
 from thesphere.cli.ingest import nothing, take, tell
 from thesphere.cli.search import excerpt, parse_bytes, places, put_line, show, shown_text, trimmed
 from thesphere.errors import InputError, NotFoundError
+from thesphere.readers import path_of
 from thesphere.sphere import Sphere
 
 COLLECTION = "demo.sphere"
@@ -147,6 +148,11 @@ def _own(path: str) -> int:
     into = top.name if top.suffix == ".sphere" else f"{top.name or 'root'}.sphere"
     if top.suffix == ".sphere":
         raise InputError(f'{path} is a collection already; ask it: thesphere search {path} "..."')
+    if Path(into).exists():
+        with Sphere.open(into) as sphere:
+            known = {Path(path_of(row.uri) or "") for row in sphere.collection.sources()}
+        if not all(each == top or top in each.parents for each in known):
+            raise InputError(f"{into} holds other sources; remove it, or run the demo in another folder")
     report = take((path,), into, {})
     tell(report, into)
     if not Path(into).exists():

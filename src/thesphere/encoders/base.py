@@ -71,7 +71,7 @@ def open_encoder(name: str, state: dict[str, np.ndarray] | None = None) -> Encod
     short = [known.partition(":")[0] for known in KNOWN]
     near = get_close_matches(name.partition("/")[0].partition(":")[0].lower(), short, 1)
     hint = f"; did you mean {KNOWN[short.index(near[0])]!r}?" if near else ""
-    raise InputError(f"Unknown encoder {name!r}: give one of {', '.join(KNOWN)}{hint}")
+    raise InputError(f"unknown encoder {name!r}: give one of {', '.join(KNOWN)}{hint}")
 
 
 def check_embeddings(array: Any, *, expect_width: int | None = None) -> np.ndarray:
@@ -89,18 +89,18 @@ def check_embeddings(array: Any, *, expect_width: int | None = None) -> np.ndarr
     try:
         given = np.asarray(array)
     except ValueError as error:
-        raise InputError(f"Embeddings are not a rectangular array ({error}); give numbers [N, D]") from None
+        raise InputError(f"embeddings are not a rectangular array ({error}); give numbers [N, D]") from None
     if given.dtype.kind not in "fiu":
-        raise InputError(f"Embeddings have dtype {given.dtype}; give floats or integers, [N, D]")
+        raise InputError(f"embeddings have dtype {given.dtype}; give floats or integers, [N, D]")
     if given.ndim != 2:
         raise InputError(
-            f"Embeddings have shape {list(given.shape)}; give two axes [N, D], one row per point"
+            f"embeddings have shape {list(given.shape)}; give two axes [N, D], one row per point"
         )
     if given.shape[1] == 0:
-        raise InputError(f"Embeddings have shape {list(given.shape)}; give at least one column")
+        raise InputError(f"embeddings have shape {list(given.shape)}; give at least one column")
     if expect_width is not None and given.shape[1] != expect_width:
         raise InputError(
-            f"Embeddings are {given.shape[1]} wide, {expect_width} was expected; use the collection's encoder"
+            f"embeddings are {given.shape[1]} wide, {expect_width} was expected; use the collection's encoder"
         )
     with np.errstate(over="ignore"):  # what overflows becomes infinity and is refused below
         rows = np.ascontiguousarray(given, np.float32)
@@ -108,7 +108,7 @@ def check_embeddings(array: Any, *, expect_width: int | None = None) -> np.ndarr
     if not finite.all():
         bad = np.flatnonzero(~finite)
         raise InputError(
-            f"Row {bad[0]} of the embeddings holds NaN, infinity or a value beyond float32"
+            f"row {bad[0]} of the embeddings holds NaN, infinity or a value beyond float32"
             f" ({len(bad)} such rows of {len(rows)}); give finite numbers"
         )
     return rows

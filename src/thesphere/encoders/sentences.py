@@ -75,7 +75,7 @@ def open_sentences(name: str, *, download: bool = False) -> Sentences:
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise NotFoundError(
-            f"No sentence-transformers model {name!r} on this machine ({reason}); give the folder of a model,"
+            f"no sentence-transformers model {name!r} on this machine ({reason}); give the folder of a model,"
             " or fetch it first with the library"
         ) from None
     while len(model) and type(model[-1]).__name__ == "Normalize":

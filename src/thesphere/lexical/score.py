@@ -106,14 +106,17 @@ class LexicalScores:
 
     @cached_property
     def flatness(self) -> float:
-        """The tenth best document's score over the best one's, in [0, 1]; of the last if there are fewer; 1 if
-        nothing was found."""
-        best = np.concatenate(
-            [np.partition(part, -min(10, len(part)))[-10:] for part in self.parts if len(part)]
-            or [np.zeros(1)]
-        )
-        best = np.sort(best[best > -np.inf])[-10:]
-        return float(best[0] / best[-1]) if len(best) and best[-1] > 0 else 1.0
+        """How alike the best documents score."""
+        return flatness(self.parts)
+
+
+def flatness(parts: Sequence[np.ndarray]) -> float:
+    """The tenth best of some scores over the best, in [0, 1]; the last if there are fewer; 1 if none is above 0.
+    Documents that are not live score -inf."""
+    best = [np.partition(part, -min(10, len(part)))[-10:] for part in parts if len(part)]
+    first = np.sort(np.concatenate(best or [np.empty(0)]))[-10:]
+    first = first[first > -np.inf]
+    return float(first[0] / first[-1]) if len(first) and first[-1] > 0 else 1.0
 
 
 def fuse(w: np.ndarray, g: np.ndarray, best_word: float, best_gram: float, coverage: float) -> np.ndarray:

@@ -140,10 +140,15 @@ def lengths(starts: np.ndarray | Sequence[int], size: int) -> np.ndarray:
 
 
 def split_long(lengths: np.ndarray | Sequence[int], max_patch_length: int) -> np.ndarray:
-    """Each length above `max_patch_length` m becomes m, m, ..., remainder (1..m); int64, same sum."""
+    """Each length above `max_patch_length` m becomes m, m, ..., remainder (1..m); int64, same sum.
+
+    Raises InputError for a length below 1, which the padding of `ragged_lengths` is.
+    """
     if max_patch_length < 1:
         raise InputError(f"max_patch_length is at least 1, got {max_patch_length}")
     whole = np.asarray(lengths, dtype=np.int64)
+    if (whole < 1).any():
+        raise InputError("patch lengths are at least 1; drop the padding of ragged batches")
     pieces = -(-whole // max_patch_length)
     split = np.full(pieces.sum(), max_patch_length, np.int64)
     last = np.cumsum(pieces) - 1

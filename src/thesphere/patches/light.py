@@ -13,7 +13,7 @@ may be reached through either context); it is cut off at ln 256. Escapes go back
 and to Witten and Bell; the weight 4 instead of 1 was measured to place boundaries best in short sources.
 
 A context keeps at most 26 successors (one cache line); a new one beyond that takes the place of the rarest.
-Counts are halved when their sum exceeds 255, so that the model follows its source. Contexts live in a hash
+Counts are halved when their sum exceeds 254, so that the model follows its source. Contexts live in a hash
 table with two places a bucket, which starts at 64 KiB and grows with the source up to 4 MiB; then a new
 context replaces the less used one of its bucket. So the cost of a source is proportional to its length and
 memory is bounded. All arithmetic is on integers (nats in units of 2^-16): every machine gives the same
@@ -29,7 +29,7 @@ from thesphere.patches.prior import BITS, ESCAPE, HASH, STEP, UNKNOWN, tables
 
 ORDERS = (2, 4)
 SUCCESSORS = 26
-MOST_COUNTED = 255
+MOST_COUNTED = 254  # one more must still fit the byte that holds a count
 FIRST_BITS, LAST_BITS = 9, 15  # log2 of the contexts per order that a table holds
 UNIT = 65536
 
@@ -228,7 +228,7 @@ class LightModel:
         from zlib import crc32
 
         self._prior = tables() if prior is None else prior
-        self._id = f"light-1-{crc32(self._prior.tobytes()):08x}"
+        self._id = f"light-2-{crc32(self._prior.tobytes()):08x}"
 
     @property
     def id(self) -> str:

@@ -224,8 +224,8 @@ class Cutter:
         if not data:
             return
         entropies = self._stream.push(data)
-        if len(entropies) != len(data) or np.isnan(entropies).any():
-            raise InputError("an entropy model gives one number for every byte, and never NaN")
+        if len(entropies) != len(data) or not (np.isfinite(entropies) & (entropies >= 0)).all():
+            raise InputError("an entropy model gives one finite number of nats, 0 or more, for every byte")
         if self.rule is None:
             self.rule = calibrated(entropies, self.target_patch_bytes)
         judged = entropies.astype(np.float64)

@@ -20,7 +20,8 @@ class Source:
     """One ingested file, row or stream (older name: trunk).
 
     Attributes:
-        uri: unique. The resolved absolute path; of a row `path#row/column`, rows counted from 0; "stdin".
+        uri: unique. The resolved absolute path; of a row `path#row/column`, rows counted from 0, the column
+            percent-encoded (plain names stay as they are); "stdin".
             A path that is not valid text is written "bytes:" and percent-encoded; `path_of` reads both.
         name: what people see: the path relative to the parent of the argument that led to it, printable.
         title: words that belong to the source though they are not in its bytes (a row's title), "" otherwise.

@@ -2,11 +2,15 @@
 
 import os
 import re
+import stat
 from dataclasses import dataclass
 
 import pathspec
 
 _NAMED_GROUP = re.compile(r"\(\?P<\w+>")
+_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe of that name must not hold the walk up
+_MOST_BYTES = 1 << 20
+_MOST_STARS = 16  # of one pattern; more could make the search of a path backtrack for ever
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +26,25 @@ class Rules:
 
 
 def rules_in(folder: str) -> Rules | None:
-    """The rules of `folder`/.gitignore, None where there are none. Lines that are no pattern are left out."""
+    """The rules of `folder`/.gitignore, None where there are none, or where it is not a regular file.
+
+    Lines that are no pattern, or have more than 16 stars, are left out, and so is what lies beyond 1 MiB.
+    """
     try:
-        with open(os.path.join(folder, ".gitignore"), "rb") as file:
-            lines = os.fsdecode(file.read(1 << 20)).removeprefix("\ufeff").splitlines()
+        handle = os.open(os.path.join(folder, ".gitignore"), _OPEN)
+        try:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                return None
+            data = os.read(handle, _MOST_BYTES)
+        finally:
+            os.close(handle)
     except OSError:
         return None
     patterns = []
-    for line in lines:
+    for line in os.fsdecode(data).removeprefix("\ufeff").split("\n"):
+        line = line.removesuffix("\r")
+        if line.count("*") > _MOST_STARS:
+            continue
         try:
             patterns += pathspec.GitIgnoreSpec.from_lines([line]).patterns
         except ValueError:

@@ -10,12 +10,13 @@ import csv
 import io
 import json
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
+from urllib.parse import quote
 
 from thesphere.errors import FormatError, InputError, MissingExtra
 from thesphere.readers.base import File, Skipped, Source, Unreadable, printable
@@ -27,6 +28,7 @@ ROW_LIMIT = 64 << 20
 """Characters of one line or field beyond which a row is skipped."""
 
 _SAMPLE_ROWS = 64
+_SLICE_ROWS = 4096  # of parquet, held at once at most
 _TEXT_TABLES = (".jsonl", ".ndjson", ".csv", ".tsv")
 
 
@@ -60,32 +62,38 @@ class Rows:
         """
         kind = _kind(file.path)
         if kind == ".parquet":
-            rows = _parquet_rows(file, column)
+            make = partial(_parquet_rows, file, column)
         elif (encoding := encoding_of(file.head, complete=file.complete)) == "bytes":
             yield from PLAIN.read(file)
             return
+        elif "json" in kind:
+            make = partial(_json_rows, file, encoding)
         else:
-            rows = _json_rows(file, encoding) if "json" in kind else _csv_rows(file, encoding, kind)
-        with closing(rows):
-            yield from _sources(file, rows, column)
+            make = partial(_csv_rows, file, encoding, kind)
+        yield from _sources(file, make, column)
 
 
-def _sources(file: File, rows: Iterator[Row], column: str | None) -> Iterator[Source | Skipped]:
-    sample, found = [], False
-    for row in islice(rows, _SAMPLE_ROWS):
-        sample.append(row)
-        found = row.values is not None and (column is None or column in row.values)
-        found = found and text_of(row.values or {}, column) is not None
-        if found:
-            break
-    columns = list(dict.fromkeys(key for row in sample for key in row.values or ()))
+def _sources(
+    file: File, make: Callable[[], Generator[Row, None, None]], column: str | None
+) -> Iterator[Source | Skipped]:
+    """Looks at the first rows, keeping only the names of their columns, then reads again from the start."""
+    columns: dict[str, None] = {}
+    found = False
+    with closing(make()) as rows:
+        for row in islice(rows, _SAMPLE_ROWS):
+            values = row.values or {}
+            columns.update(dict.fromkeys(values))
+            found = (column is None or column in values) and text_of(values, column) is not None
+            if found:
+                break
     if column is not None and columns and column not in columns:
-        raise _no_column(file, column, columns)
+        raise _no_column(file, column, list(columns))
     if not found:
         yield from PLAIN.read(file)
         return
-    for row in chain(sample, rows):
-        yield _source(file, row, column)
+    with closing(make()) as rows:
+        for row in rows:
+            yield _source(file, row, column)
 
 
 def _no_column(file: File, column: str, columns: list[str]) -> Unreadable:
@@ -128,11 +136,13 @@ def _source(file: File, row: Row, column: str | None) -> Source | Skipped:
     if found is None:
         return Skipped(f"{file.name}#{row.number}", "a row without text")
     field, text = found
+    if len(text) > ROW_LIMIT:
+        return Skipped(f"{file.name}#{row.number}", f"a text of more than {ROW_LIMIT} characters")
     title = row.values.get("title")
     title = title.strip() if isinstance(title, str) and field != "title" else ""
     data = text.encode("utf-8", "replace")  # JSON may escape half a surrogate pair
     return Source(
-        uri=f"{file.uri}#{row.number}/{field}",
+        uri=f"{file.uri}#{row.number}/{quote(field, safe='', errors='surrogatepass')}",
         name=f"{file.name}#{row.number}/{printable(field)}",
         title=title.encode("utf-8", "replace").decode(),
         modality="row",
@@ -234,14 +244,11 @@ def _parquet_rows(file: File, column: str | None) -> Generator[Row, None, None]:
         table = polars.scan_parquet(file.path, glob=False)
         columns = table.collect_schema().names()
         if column is not None and column not in columns:
-            raise Unreadable(
-                InputError(f"{file.name} has no column {column!r}; it has: {', '.join(columns)}")
-            )
+            raise _no_column(file, column, columns)
         wanted = [name for name in dict.fromkeys([column, *FIELDS, "messages", "title"]) if name in columns]
         total = int(table.select(polars.len()).collect().item())
-        step = max(
-            min((16 << 20) * max(total, 1) // max(file.size, 1), 1 << 16), 1
-        )  # rows of about 16 MiB on disk
+        # rows of about 16 MiB on disk
+        step = max(min((16 << 20) * max(total, 1) // max(file.size, 1), _SLICE_ROWS), 1)
         for start in range(0, total if wanted else 0, step):
             rows = table.select(wanted).slice(start, step).collect()
             for number, values in enumerate(rows.iter_rows(named=True), start):

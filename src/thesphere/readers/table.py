@@ -61,7 +61,7 @@ def _checked(path: str | Path) -> str:
         return path
     except OSError as error:
         raise InputError(
-            f"{shown} cannot be opened ({error.strerror}); name a file or folder that can"
+            f"{shown} cannot be opened ({error.strerror or error}); name a file or folder that can"
         ) from error
     return path
 
@@ -90,4 +90,4 @@ def _sources(file: File, column: str | None) -> Iterator[Source | Skipped]:
             raise unreadable.error from unreadable
         yield Skipped(file.name, str(unreadable))
     except OSError as error:
-        yield Skipped(file.name, f"cannot be read: {error.strerror}")
+        yield Skipped(file.name, f"cannot be read: {error.strerror or error}")

@@ -19,6 +19,11 @@ _KINDS = {
 }
 
 
+def _is_collection(folder: str) -> bool:
+    """Whether this folder is a collection, and not just called like one."""
+    return folder.endswith(".sphere") and os.path.lexists(os.path.join(folder, "catalog.db"))
+
+
 class Walk:
     """Walks arguments one after another and gives each file once, under the first name it was met with.
 
@@ -46,7 +51,7 @@ class Walk:
     def _at(self, real: str, name: str, named: bool) -> Iterator[File | Skipped]:
         if not os.path.isdir(real):
             yield from self._file(real, name, named)
-        elif real.endswith(".sphere"):
+        elif _is_collection(real):
             yield Skipped(printable(name), "a collection of thesphere")
         else:
             yield from self._folder(real, name, inherited(real))
@@ -79,7 +84,7 @@ class Walk:
                 except OSError as error:
                     yield Skipped(printable(label), f"cannot be read: {error.strerror}")
                     continue
-                if (folder and entry.name.endswith(".sphere")) or (chain and ignored(chain, child, folder)):
+                if (folder and _is_collection(child)) or (chain and ignored(chain, child, folder)):
                     continue
                 if folder:
                     folders.append((child, label, chain))

@@ -15,6 +15,7 @@ from thesphere.errors import FormatError, InputError, SchemaError, VerifyError
 from thesphere.roots.found import Found
 from thesphere.scan import Codes, Metric, Part, encode, exact, search
 from thesphere.scan.rows import as_rows
+from thesphere.store.part import disk_error
 from thesphere.store.tensors import map_tensors, write_tensors
 from thesphere.types import Cost, Status
 
@@ -160,9 +161,15 @@ class Roots:
             raise VerifyError(f"query {q}: a row left out is {left.max() - floor} better, beyond the gap")
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write the index into a folder (made if missing), whole or not at all."""
+        """Write the index into a folder (made if missing), whole or not at all.
+
+        Raises SphereError when the folder cannot be made or the disk is full, read-only or failing.
+        """
         path = Path(folder)
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise disk_error(error, f"make {path}") from error
         arrays = {"vectors": self.vectors, "ids": self.ids, **self.codes.arrays()}
         about = {"format": FORMAT, "version": str(VERSION), "metric": self.metric, "sha256": _digest(arrays)}
         write_tensors(path / FILE, arrays, about)
@@ -187,7 +194,7 @@ class Roots:
             raise FormatError(f"{path}: version {version!r} or metric {metric!r} is unknown")
         if int(version) > VERSION:
             raise SchemaError(f"{path} has version {version}, this program reads up to {VERSION}; upgrade it")
-        codes = Codes.from_arrays(arrays)
+        codes = Codes.from_arrays(arrays, name=str(path))
         for name, dtype, shape in (
             ("vectors", np.float32, (len(codes), codes.width)),
             ("ids", np.int64, (len(codes),)),

@@ -211,12 +211,9 @@ def bound_pass(codes, rows, query, terms, lower, upper):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def trim(heaps, positions, uppers, counts):
-    """Drop every candidate whose upper bound is below its query's k-th lower bound; returns how many stay."""
-    total = 0
+    """Drop every candidate whose upper bound is below its query's k-th lower bound."""
     for q in range(len(counts)):
         counts[q] = _keep(positions[q], uppers[q], counts[q], heaps[q, 0])
-        total += counts[q]
-    return total
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -18,6 +18,7 @@ from thesphere.errors import FormatError, InputError
 
 Storage = Literal["float32", "int8"]
 
+WIDEST = 1 << 17  # the sum of that many products of codes, each at most 127 * 127, still fits an int32
 LANE = 64  # bytes: coded rows are padded to a multiple of a cache line
 SMALLEST = 2.0**-126  # the smallest normal float32; smaller scales would lose their own precision
 FIELDS = {"codes": np.int8, "scales": np.float32, "residuals": np.float16, "lengths": np.float32}
@@ -96,34 +97,40 @@ class Codes:
         return {**named, "width": np.array([self.width], dtype=np.int64)}
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "Codes":
+    def from_arrays(cls, arrays: dict[str, np.ndarray], *, name: str = "coded rows") -> "Codes":
         """Codes over stored (also memory-mapped, read-only) arrays, which are checked and not copied.
+
+        Args:
+            arrays: what `arrays` gave, by name; others are left alone.
+            name: how an error names them, the path of their file for example.
 
         Raises FormatError when an array is missing or has another type, shape or range than `arrays` gives.
         """
         kept = {}
-        for name, dtype in {**FIELDS, "width": np.int64}.items():
-            if name not in arrays:
-                raise FormatError(f"coded rows lack the array '{name}'; write them again with encode")
-            kept[name] = np.asarray(arrays[name])
-            rank = 2 if name == "codes" else 1
-            if kept[name].dtype != dtype or kept[name].ndim != rank or not kept[name].flags.c_contiguous:
+        for key, dtype in {**FIELDS, "width": np.int64}.items():
+            if key not in arrays:
+                raise FormatError(f"{name}: the array '{key}' is missing; write them again with encode")
+            kept[key] = np.asarray(arrays[key])
+            rank = 2 if key == "codes" else 1
+            if kept[key].dtype != dtype or kept[key].ndim != rank or not kept[key].flags.c_contiguous:
                 raise FormatError(
-                    f"coded rows: '{name}' is {kept[name].dtype} of {kept[name].ndim} dimensions, "
+                    f"{name}: '{key}' is {kept[key].dtype} of {kept[key].ndim} dimensions, "
                     f"expected {np.dtype(dtype)} of {rank}"
                 )
         rows, padded = kept["codes"].shape
-        for name in ("scales", "residuals", "lengths"):
-            if len(kept[name]) != rows:
-                raise FormatError(f"coded rows: '{name}' has {len(kept[name])} rows, 'codes' has {rows}")
-            if not np.isfinite(kept[name]).all() or (kept[name] < 0).any():
-                raise FormatError(f"coded rows: '{name}' holds a value that is negative or not finite")
+        for key in ("scales", "residuals", "lengths"):
+            if len(kept[key]) != rows:
+                raise FormatError(f"{name}: '{key}' has {len(kept[key])} rows, 'codes' has {rows}")
+            if not np.isfinite(kept[key]).all() or (kept[key] < 0).any():
+                raise FormatError(f"{name}: '{key}' holds a value that is negative or not finite")
         if (kept["scales"] < SMALLEST).any():
-            raise FormatError("coded rows: 'scales' holds a value that is not a positive normal float32")
+            raise FormatError(f"{name}: 'scales' holds a value that is not a positive normal float32")
         width = int(kept["width"][0]) if len(kept["width"]) == 1 else -1
-        if width < 1 or padded != _padded(width):
-            raise FormatError(f"coded rows: width {width} does not fit codes of {padded} bytes")
-        return cls(**{name: kept[name] for name in FIELDS}, width=width)
+        if not 1 <= width <= WIDEST or padded != _padded(width):
+            raise FormatError(
+                f"{name}: width {width} does not fit codes of {padded} bytes (at most {WIDEST})"
+            )
+        return cls(**{key: kept[key] for key in FIELDS}, width=width)
 
 
 def _padded(width: int) -> int:
@@ -147,6 +154,8 @@ def as_rows(values, what: str = "vectors", width: int | None = None, *, one: boo
     columns = array.shape[-1] if array.ndim == 2 else 0
     if not columns:
         raise InputError(f"{what}: expected the shape [N, D] with D at least 1, got {list(array.shape)}")
+    if columns > WIDEST:
+        raise InputError(f"{what} are {columns} wide; at most {WIDEST} columns are indexed")
     if width is not None and columns != width:
         raise InputError(
             f"{what} are {columns} wide, the index is {width} wide; use the encoder that made it"

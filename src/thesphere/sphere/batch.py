@@ -141,7 +141,8 @@ class Batch:
                 return np.zeros((len(texts), WIDTH), np.float32)
         begun = time.monotonic()
         rows = encode_in_threads(self.encoder, texts)
-        self.points_due = max(1000, int(len(texts) * SECONDS / max(1e-9, time.monotonic() - begun)))
+        done = int(len(texts) * SECONDS / max(1e-9, time.monotonic() - begun))
+        self.points_due = min(PART_POINTS, max(1000, done))
         return rows
 
     def commit(

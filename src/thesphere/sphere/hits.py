@@ -82,7 +82,7 @@ class Request:
         k: how many answers.
         text, vector, contains: one of them is not None.
         metric: of `vector`.
-        weight: of vectors beside the text's lexical score; 0 if they took no part.
+        joined: whether vectors took part in ranking a text, and with what weight; 0 if they took none.
     """
 
     k: int
@@ -90,6 +90,7 @@ class Request:
     vector: np.ndarray | None = None
     contains: bytes | None = None
     metric: Metric = "cosine"
+    joined: bool = False
     weight: float = 0.0
 
     def __str__(self) -> str:
@@ -153,8 +154,8 @@ def _joined(starts: np.ndarray, ends: np.ndarray) -> list[tuple[int, int]]:
 
 
 def word_marker(word_terms: np.ndarray, gram_terms: np.ndarray) -> Callable[[str], list[tuple[int, int]]]:
-    """A function that finds the words of a text that match a query: by their terms, or most of their n-grams; in a
-    script without spaces the pairs of characters that match.
+    """A function that finds the words of a text that match a query: by their terms, or most of their n-grams;
+    in a script without spaces the pairs of characters that match.
 
     Args:
         word_terms, gram_terms: the query's terms, sorted.

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from thesphere.errors import NotFoundError
-from thesphere.sphere.part import PartReader, Record, patch_cuts
+from thesphere.sphere.part import Identity, PartReader, Record, patch_cuts
 from thesphere.sphere.view import View
 from thesphere.store.hypergraph import Branch, Edge, Hypergraph, Leaf, Node, Trunk
 
@@ -14,7 +14,7 @@ Pieces = list[tuple[PartReader, int]]  # where a document lies, in the order of 
 
 def documents(view: View) -> list[tuple[Record, Pieces]]:
     """Every live document with its pieces, by name: an order that does not depend on how they came in."""
-    found: dict[tuple[str, str], tuple[Record, Pieces]] = {}
+    found: dict[Identity, tuple[Record, Pieces]] = {}
     for part, document, record in view.records():
         found.setdefault(record.source, (record, []))[1].append((part, document))
     for _, pieces in found.values():

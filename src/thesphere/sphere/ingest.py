@@ -124,10 +124,13 @@ class Ingest:
         if not self._tables and "row" not in modalities:
             return []
         seen = set(self._seen)
+        broken = {each.name for each in self.report.skipped}
         lost = []
         for row in self.collection.sources():
             table = table_of(row.uri) if row.modality == "row" else row.uri
             met = table in self._tables or (row.modality == "row" and hash(table) in seen)
+            if row.modality == "row" and table_of(row.name) in broken:
+                continue  # the file could not be read to its end: nobody knows which rows it has
             if met and hash(row.uri) not in seen:
                 lost.append(row.uri)
         return lost

@@ -14,14 +14,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from thesphere.sphere.hits import Hit, Hits, Request
-from thesphere.sphere.part import PartReader
-from thesphere.sphere.search import hit_of, since, stored_bytes
+from thesphere.sphere.part import Identity, PartReader
+from thesphere.sphere.search import hit_of, since
 from thesphere.sphere.view import View
 from thesphere.text import inner_grams
 from thesphere.types import Cost
 
 READ = 1 << 20
-LONGEST = 1024  # a longer pattern could span more than two windows: everything is read then
+LONGEST = 1024  # of a longer pattern everything is read; windows of ingested text are longer than that
 MOST_TERMS = 32
 
 Piece = tuple[PartReader, int]  # a part and the ordinal of a document in it
@@ -32,10 +32,10 @@ def search_bytes(view: View, pattern: bytes, k: int) -> Hits:
     begun = time.perf_counter()
     terms = settled_terms(pattern) if len(pattern) <= LONGEST else np.empty(0, np.uint32)
     ruled = {}
-    places: dict[tuple[str, str], list[Piece]] = {}
+    places: dict[Identity, list[Piece]] = {}
     read = 0
     for part in view.parts:
-        windows, cost = _possible(part, terms)
+        windows, cost = _possible(part, terms, len(pattern))
         read += cost
         ruled[part] = windows
         for document in np.flatnonzero(_to_visit(part, windows)).tolist():
@@ -64,7 +64,7 @@ def search_bytes(view: View, pattern: bytes, k: int) -> Hits:
         "4-grams that ruled windows out": len(terms),
         "bytes read": read,
     }
-    cost = Cost(read, stored_bytes(view), 0, 0, since(begun))
+    cost = Cost(read, view.stored_bytes, 0, 0, since(begun))
     return Hits(tuple(hits), "exact", 0.0, cost, Request(k, contains=pattern), view.generation, account)
 
 
@@ -82,7 +82,9 @@ def settled_terms(pattern: bytes) -> np.ndarray:
     return np.unique(np.concatenate(found))
 
 
-def _possible(part: PartReader, terms: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray] | None, int]:
+def _possible(
+    part: PartReader, terms: np.ndarray, length: int
+) -> tuple[tuple[np.ndarray, np.ndarray] | None, int]:
     """((bool [windows] that may hold the pattern, bool [windows] that may hold it across their end), bytes read);
     None where nothing is ruled out."""
     if not len(terms):
@@ -96,7 +98,10 @@ def _possible(part: PartReader, terms: np.ndarray) -> tuple[tuple[np.ndarray, np
     if part.windows > 1:
         missing = len(rarest) - np.count_nonzero(has[:, :-1] | has[:, 1:], axis=0)
         same = part.window_document[:-1] == part.window_document[1:]
-        across[:-1] = (missing <= 3) & same
+        first, last = part.window_passage[:-1], part.window_passage[1:] - 1
+        sizes = part.passage_start[last] + part.passage_length[last] - part.passage_start[first]
+        short = sizes < length  # imported rows: an occurrence may span it and both its neighbours
+        across[:-1] = ((missing <= 3) | short[:-1] | short[1:]) & same
     return (inside, across), lists.bytes_of(where[rarest])
 
 

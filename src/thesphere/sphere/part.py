@@ -12,12 +12,14 @@ A document is one content. Its windows are neighbours, so are a window's passage
 document that is larger than a part lies in several; `document_base` says where in the source its portion begins.
 """
 
+import codecs
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from unicodedata import unidata_version
 
 import numpy as np
 
@@ -35,6 +37,9 @@ from thesphere.text import grams, words
 
 READ_AGAIN = 4 << 20  # bytes of removed documents that are read again so that no list needs to be walked
 NAMES_AS_EVIDENCE = 8  # a content with many paths is found by the first few of them
+
+
+Identity = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True)
@@ -60,9 +65,10 @@ class Record:
     origin: dict[str, str] = field(default_factory=dict)
 
     @property
-    def source(self) -> tuple[str, str]:
-        """Name and uri of its first path: what breaks ties between equal scores."""
-        return self.names[0], self.uris[0]
+    def source(self) -> Identity:
+        """Name and uri of its first path, digest and title: what breaks ties between equal scores. The path
+        alone is not enough between two commits of an ingest: it may belong to another document already."""
+        return self.names[0], self.uris[0], self.digest, self.title
 
     @property
     def heading(self) -> str:
@@ -230,7 +236,9 @@ class PartBuilder:
             write_tensors(self.folder / "rows.safetensors", codes.arrays())
             if storage == "float32":
                 write_tensors(self.folder / "vectors.safetensors", {"embeddings": embeddings})
-        write_tensors(self.folder / "tables.safetensors", tables, {"unit": self.unit})
+        write_tensors(
+            self.folder / "tables.safetensors", tables, {"unit": self.unit, "unicode": unidata_version}
+        )
         write_tensors(self.folder / "words.safetensors", self._words.finish())
         write_tensors(self.folder / "grams.safetensors", self._grams.finish())
 
@@ -283,15 +291,51 @@ class PartReader:
         self.folder = folder
         self._tables, metadata = map_tensors(folder / "tables.safetensors")
         self.unit = metadata.get("unit", "passage")
-        missing = _REQUIRED - set(self._tables)
+        self._unicode = metadata.get("unicode")
+        missing = (_REQUIRED if self.unit == "passage" else _REQUIRED | _OF_POINTS) - set(self._tables)
         if missing:
             raise FormatError(
                 f"{folder}: the tables lack {', '.join(sorted(missing))}; run `thesphere verify`"
             )
+        for name in sorted(
+            self._tables, key=lambda name: name == "window_document"
+        ):  # it follows from another
+            if not self._fits(name, self._tables[name]):
+                raise FormatError(
+                    f"{folder}: the table {name} does not fit the others; run `thesphere verify`"
+                )
         self.live = None
         if len(dead):
+            if dead.min() < 0 or dead.max() >= self.documents:
+                raise FormatError(
+                    f"{folder}: removed documents that it does not hold; run `thesphere verify`"
+                )
             self.live = np.ones(self.documents, bool)
             self.live[dead] = False
+
+    def _fits(self, name: str, table: np.ndarray) -> bool:
+        """Whether a table has the type and length that the others ask for, so that none leads outside another."""
+        kind = "f" if name.endswith("entropy") or name == "prominence" else "biu"
+        if table.ndim != 1 or table.dtype.kind not in kind:
+            return False
+        rows = {"document": self.documents, "window": self.windows, "passage": self.passages}
+        if self.unit != "passage":
+            rows["point"] = len(self.point_start)
+        points = rows.get("point", self.passages)
+        ends = {  # tables of offsets, and where they end
+            "document_record": len(self.records), "document_window": self.windows,
+            "document_byte": None, "window_passage": self.passages, "passage_point": points,
+        }  # fmt: skip
+        if name in ends:
+            end = table[-1] if ends[name] is None and len(table) else ends[name]
+            if len(table) != rows[name.partition("_")[0]] + 1 or (table[0], table[-1]) != (0, end):
+                return False
+            return bool((table[1:] >= table[:-1]).all())
+        if name == "window_document":
+            return np.array_equal(table, np.repeat(np.arange(self.documents), np.diff(self.document_window)))
+        return len(table) == (
+            points if name == "prominence" else rows.get(name.partition("_")[0], len(table))
+        )
 
     def __getattr__(self, name: str) -> np.ndarray:
         if name.startswith("_"):
@@ -371,7 +415,7 @@ class PartReader:
     def _dead_terms(self) -> tuple[np.ndarray | None, np.ndarray | None]:
         """The word and n-gram terms of removed windows, sorted, once for each window; (None, None) if there are
         too many of them to be read again, or if they cannot be."""
-        if self.live is None:
+        if self.live is None or self._unicode != unidata_version:  # other versions may count other terms
             return None, None
         dead = np.flatnonzero(~self.live).tolist()
         if int(np.diff(self.document_byte)[~self.live].sum()) > READ_AGAIN or any(map(self.outside, dead)):
@@ -392,14 +436,28 @@ class PartReader:
         if not path.exists():
             return None
         codes = Codes.from_arrays(map_tensors(path)[0])
+        if len(codes) != len(self.point_window) or "prominence" not in self._tables:
+            raise FormatError(f"{path} has {len(codes)} rows, not one per point; run `thesphere verify`")
         floats = self.folder / "vectors.safetensors"
-        vectors = map_tensors(floats)[0]["embeddings"] if floats.exists() else None
+        vectors = None
+        if floats.exists():
+            vectors = map_tensors(floats)[0].get("embeddings")
+            if vectors is None or vectors.shape != (len(codes), codes.width) or vectors.dtype != np.float32:
+                raise FormatError(f"{floats} does not hold one vector per point; run `thesphere verify`")
         return Part(codes, vectors, offset, self.point_live)
 
     def record(self, document: int) -> Record:
         """What is known of a document."""
         first, last = self.document_record[document : document + 2]
-        return Record(**json.loads(self.records[first:last].tobytes()))
+        try:
+            record = Record(**json.loads(self.records[first:last].tobytes()))
+            if record.encoding != "bytes":
+                codecs.lookup(record.encoding)
+            return record
+        except (ValueError, TypeError, LookupError) as error:
+            raise FormatError(
+                f"{self.folder}: a document's record is damaged; run `thesphere verify`"
+            ) from error
 
     @cached_property
     def _blocks(self) -> Blocks | None:
@@ -468,6 +526,7 @@ class PartReader:
         )
 
 
+_OF_POINTS = {"passage_point", "point_start", "point_length", "point_entropy"}
 _REQUIRED = {
     "records", "document_record", "document_window", "document_byte", "document_base", "document_whole",
     "document_utf8", "window_document",

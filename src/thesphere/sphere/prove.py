@@ -11,12 +11,13 @@ import numpy as np
 from thesphere.encoders import Encoder
 from thesphere.errors import VerifyError
 from thesphere.lexical.query import analyse, neighbours, repaired
-from thesphere.lexical.score import CUT_FROM, GRAM_POWER, K1, B
+from thesphere.lexical.score import CUT_FROM, GRAM_POWER, K1, B, flatness
 from thesphere.sphere.hits import Hits, Request
-from thesphere.sphere.part import PartReader
+from thesphere.sphere.part import Identity, PartReader
+from thesphere.sphere.search import vector_weight
 from thesphere.sphere.view import View, float_rows
 
-Answer = list[tuple[float, tuple[str, str], int, int]]  # score, source, start and end of window or point
+Answer = list[tuple[float, Identity, int, int]]  # score, source, start and end of window or point
 
 
 def prove(view: View, hits: Hits, encoder: Encoder | None) -> None:
@@ -37,7 +38,7 @@ def prove(view: View, hits: Hits, encoder: Encoder | None) -> None:
         raise VerifyError(f"the answer has {len(hits)} hits, full enumeration finds {len(truth)}")
     for place, (hit, (score, source, start, end)) in enumerate(zip(hits, truth, strict=True), 1):
         if (
-            (hit.source, hit.uris[0]) != source
+            (hit.source, hit.uris[0]) != source[:2]
             or not start <= hit.start <= hit.end <= end
             or hit.score != score
         ):
@@ -50,15 +51,15 @@ def prove(view: View, hits: Hits, encoder: Encoder | None) -> None:
 
 def _check_bytes(view: View, hits: Hits) -> None:
     """Each hit's bytes are those of its span."""
-    pieces: dict[tuple[str, str], list[tuple[PartReader, int]]] = {}
+    pieces: dict[tuple[str, ...], list[tuple[PartReader, int]]] = {}
     for part, document, record in view.records():
-        pieces.setdefault(record.source, []).append((part, document))
+        pieces.setdefault(record.source[:2], []).append((part, document))
     for hit in hits:
-        data = hits.request.contains
-        for part, document in pieces[hit.source, hit.uris[0]] if data is None else ():
+        held = [hits.request.contains]
+        for part, document in pieces[hit.source, hit.uris[0]] if hits.request.contains is None else ():
             if int(part.document_base[document]) <= hit.start <= hit.end <= int(part.document_ends[document]):
-                data = _read(view, part, document, hit.start, hit.end)
-        if data != hit.data:
+                held.append(_read(view, part, document, hit.start, hit.end))
+        if hit.data not in held:
             raise VerifyError(f"{hit.source}:{hit.start} to {hit.end} does not hold the bytes of the answer")
 
 
@@ -67,7 +68,7 @@ def _enumerate_windows(view: View, request: Request, encoder: Encoder | None) ->
     query = analyse(text)
     near = [neighbours(word) for word in query.spelling.values()]
     vocabulary = np.unique(np.concatenate([query.word_terms, *near]))
-    places: list[tuple[PartReader, int, tuple[str, str], int, int]] = []
+    places: list[tuple[PartReader, int, Identity, int, int]] = []
     word_found: list[dict[int, int]] = []  # counts of the vocabulary's terms in each window
     gram_found: list[dict[int, int]] = []
     word_lengths, gram_lengths = [], []
@@ -100,7 +101,10 @@ def _enumerate_windows(view: View, request: Request, encoder: Encoder | None) ->
         scores += coverage * (w / w.max())
     if g.max() > 0:
         scores += g / g.max()
-    if request.weight > 0 and encoder is not None:
+    expected = vector_weight(flatness([scores]), coverage) if request.joined and encoder is not None else 0.0
+    if request.weight != expected:
+        raise VerifyError(f"vectors were weighed {request.weight!r}, full enumeration gives {expected!r}")
+    if expected > 0 and encoder is not None:
         vector = encoder.encode([text.encode("utf-8", "surrogatepass")])[0]
         for index, (part, window, *_) in enumerate(places):
             if view.vectors:
@@ -108,7 +112,7 @@ def _enumerate_windows(view: View, request: Request, encoder: Encoder | None) ->
                     view.vectors[view.parts.index(part)],
                     slice(*part.window_point[window : window + 2].tolist()),
                 )
-                scores[index] += request.weight * float(_scores(rows, vector, "cosine").max())
+                scores[index] += expected * float(_scores(rows, vector, "cosine").max())
     return [
         (float(score), name, start, end)
         for score, (_, _, name, start, end) in zip(scores, places, strict=True)
@@ -190,7 +194,7 @@ def _enumerate_points(view: View, request: Request) -> Answer:
 
 
 def _enumerate_bytes(view: View, pattern: bytes) -> Answer:
-    contents: dict[tuple[str, str], dict[int, bytes]] = {}  # of each source, piece by piece
+    contents: dict[Identity, dict[int, bytes]] = {}  # of each source, piece by piece
     for part, document, record in view.records():
         base = int(part.document_base[document])
         end = base + int(part.document_byte[document + 1] - part.document_byte[document])

@@ -17,24 +17,25 @@ from functools import cache
 import numpy as np
 
 from thesphere.encoders import Encoder
+from thesphere.errors import FormatError
 from thesphere.lexical.query import Query, analyse
 from thesphere.lexical.score import LexicalScores, score_texts
 from thesphere.readers import analysis_text
 from thesphere.scan import Metric, all_bounds, all_exact, search
 from thesphere.sphere.hits import Hit, Hits, Request, word_marker
-from thesphere.sphere.part import PartReader
+from thesphere.sphere.part import Identity, PartReader
 from thesphere.sphere.view import View
 from thesphere.types import Cost
 
 
-def vector_weight(scores: LexicalScores) -> float:
+def vector_weight(flatness: float, coverage: float) -> float:
     """How much a unit of cosine counts beside the lexical score, from the query's lexical statistics alone.
 
     Where words single out one document they are right; where ten score alike (`flatness`) an encoder knows more.
     A query whose words the collection hardly has (another language, damaged words) is one that an encoder hardly
     knows either; the n-grams still do. The numbers were chosen on SciFact's training queries (docs/decisions.md).
     """
-    return 18.0 * scores.flatness**2 * max(scores.coverage, 0.6) ** 8
+    return 18.0 * flatness**2 * max(coverage, 0.6) ** 8
 
 
 @dataclass(frozen=True)
@@ -54,17 +55,14 @@ def search_text(
     k: int,
     *,
     encoder: Encoder | None = None,
-    weight: float | None = None,
 ) -> Hits:
-    """The first k windows for a text. `encoder` makes vectors take part, with `weight` instead of their
-    own."""
+    """The first k windows for a text; `encoder` makes vectors take part."""
     begun = time.perf_counter()
     scores = view.lexical.score(analyse(text))
     vector, c = None, 0.0
     if encoder is not None and view.vectors is not None:
-        c = vector_weight(scores) if weight is None else weight
-        if c > 0:
-            vector = encoder.encode([text.encode("utf-8", "surrogatepass")])[0]
+        c = vector_weight(scores.flatness, scores.coverage)
+        vector = encoder.encode([text.encode("utf-8", "surrogatepass")])[0]
     ranked = (
         _rank(view, scores.parts, k) if vector is None else _rank_joined(view, scores.parts, vector, c, k)
     )
@@ -80,10 +78,18 @@ def search_text(
         "weight of vectors": f"{c:.3g}, the tenth best reaching {scores.flatness:.0%} of the best" if c else "0",
         "windows scored": view.lexical.documents,
         "points bounded, then scored in float64": f"{ranked.points_scanned}, {ranked.rescored}",
-        "bytes read": f"{read} of {stored_bytes(view)}",
+        "bytes read": f"{read} of {view.stored_bytes}",
     }  # fmt: skip
-    cost = Cost(read, stored_bytes(view), ranked.points_scanned, ranked.rescored, since(begun))
-    return Hits(tuple(hits), "exact", 0.0, cost, Request(k, text=text, weight=c), view.generation, account)
+    cost = Cost(read, view.stored_bytes, ranked.points_scanned, ranked.rescored, since(begun))
+    return Hits(
+        tuple(hits),
+        "exact",
+        0.0,
+        cost,
+        Request(k, text=text, joined=vector is not None, weight=c),
+        view.generation,
+        account,
+    )
 
 
 def search_vector(view: View, vector: np.ndarray, k: int, *, metric: Metric) -> Hits:
@@ -100,6 +106,7 @@ def search_vector(view: View, vector: np.ndarray, k: int, *, metric: Metric) -> 
         points = points[view.points_live[points]]
         scores = all_exact(parts, vector, points, metric)
         rescored += len(points)
+    _refuse_nan(scores)
     hits = []
     for point, score in _first_points(view, points, scores, k):
         part, local = view.locate_point(point)
@@ -107,7 +114,7 @@ def search_vector(view: View, vector: np.ndarray, k: int, *, metric: Metric) -> 
         hits.append(hit_of(view, part, int(part.point_window[local]), start, end, score, point=point))
     scanned = int(view.point_offsets[-1])
     size = sum(part.codes.row_bytes * len(part.codes) for part in parts)
-    cost = Cost(size, stored_bytes(view), scanned, rescored, since(begun))
+    cost = Cost(size, view.stored_bytes, scanned, rescored, since(begun))
     account: dict[str, object] = {
         "evidence": f"vectors, {metric}",
         "points bounded, then scored in float64": f"{scanned}, {cost.rescored}",
@@ -120,7 +127,7 @@ def _first_points(view: View, points: np.ndarray, scores: np.ndarray, k: int) ->
     """The first k points by (score descending, source, start), each with its score."""
 
     @cache
-    def source(part: PartReader, document: int) -> tuple[str, str]:
+    def source(part: PartReader, document: int) -> Identity:
         return part.record(document).source
 
     def key(each: tuple[int, float]) -> tuple:
@@ -143,7 +150,7 @@ def _first(view: View, candidates: np.ndarray, scores: np.ndarray, k: int) -> tu
         kth = np.partition(scores[candidates], len(candidates) - k)[len(candidates) - k]
         candidates = candidates[scores[candidates] >= kth]
 
-    def key(window: int) -> tuple[float, tuple[str, str], int]:
+    def key(window: int) -> tuple[float, Identity, int]:
         part, local = view.locate_window(window)
         record = part.record(int(part.window_document[local]))
         return -float(scores[window]), record.source, part.window_span(local)[0]
@@ -171,10 +178,16 @@ def _rank_joined(view: View, lexical: list[np.ndarray], vector: np.ndarray, c: f
     for window in open_windows.tolist():
         cosines = _cosines(view, window, vector)
         rescored += len(cosines)
+        _refuse_nan(cosines)
         scores[window] = evidence[window] + c * float(cosines.max())
     chosen, best = _first(view, open_windows[scores[open_windows] > 0], scores, k)
     size = sum(part.codes.row_bytes * len(part) for part in parts)
     return _Ranked(chosen, best, int(view.point_offsets[-1]), rescored, size)
+
+
+def _refuse_nan(scores: np.ndarray) -> None:
+    if np.isnan(scores).any():
+        raise FormatError("stored vectors are damaged: run `thesphere verify` on the collection")
 
 
 def _cosines(view: View, window: int, vector: np.ndarray) -> np.ndarray:
@@ -274,16 +287,6 @@ def hit_of(
         point=int(view.point_numbers[local + offset]),
         marker=None if query is None else word_marker(query.word_terms, query.gram_terms),
     )
-
-
-def stored_bytes(view: View) -> int:
-    """Bytes of the lists, codes and original bytes of all parts."""
-    total = 0
-    for part in view.parts:
-        for name in ("words.safetensors", "grams.safetensors", "rows.safetensors", "bytes.blocks"):
-            path = part.folder / name
-            total += path.stat().st_size if path.exists() else 0
-    return total
 
 
 def since(begun: float) -> float:

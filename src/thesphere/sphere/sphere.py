@@ -83,6 +83,8 @@ class Sphere:
             InputError: a value out of range, an unknown name, a folder that holds something else.
             MissingExtra: the encoder needs packages that are not installed.
         """
+        if points not in ("passage", "patch"):
+            raise InputError(f"points is {points!r}; choose passage or patch")
         if encoder not in ("lsa", "none", "arrays"):
             encoder = open_encoder(encoder).id
         model = open_entropy_model(entropy)

@@ -11,7 +11,7 @@ from thesphere.errors import FormatError
 from thesphere.lexical.score import Lexical
 from thesphere.readers import path_of
 from thesphere.scan import Part
-from thesphere.sphere.part import PartReader, Record
+from thesphere.sphere.part import Identity, PartReader, Record
 from thesphere.store import Snapshot
 from thesphere.types import Points
 
@@ -27,6 +27,13 @@ class View:
         self.by_id = {part.id: reader for part, reader in zip(holding, self.parts, strict=True)}
         self.window_offsets = np.cumsum([0, *(part.windows for part in self.parts)])
         self.point_offsets = np.cumsum([0, *(len(part.point_window) for part in self.parts)])
+
+    @cached_property
+    def stored_bytes(self) -> int:
+        """Bytes of the lists, codes and original bytes of all parts."""
+        names = ("words.safetensors", "grams.safetensors", "rows.safetensors", "bytes.blocks")
+        paths = [part.folder / name for part in self.parts for name in names]
+        return sum(path.stat().st_size for path in paths if path.exists())
 
     @property
     def live_points(self) -> int:
@@ -113,7 +120,7 @@ class View:
     def points(self) -> Points:
         """All live points."""
         names: list[str] = []
-        numbers: dict[str, int] = {}  # uri -> index in `names`: a document may lie in several parts
+        numbers: dict[Identity, int] = {}  # index in `names`: a document may lie in several parts
         columns: dict[str, list[np.ndarray]] = {k: [] for k in ("e", "p", "h", "s", "t", "n")}
         rows = self.vectors
         unit = self.parts[0].unit if self.parts else "passage"
@@ -124,7 +131,7 @@ class View:
             for document in range(part.documents):
                 if part.live is None or part.live[document]:
                     record = part.record(document)
-                    number[document] = numbers.setdefault(record.uris[0], len(names))
+                    number[document] = numbers.setdefault(record.source, len(names))
                     if number[document] == len(names):
                         names.append(record.names[0])
             columns["n"].append(number[part.window_document[part.point_window]][mask])

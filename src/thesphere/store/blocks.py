@@ -19,6 +19,7 @@ from thesphere.errors import FormatError, InputError
 from thesphere.store.part import disk_error, map_file
 
 BLOCK = 32 * 1024
+LARGEST_BLOCK = 1 << 20  # what is read: a larger size in a made-up file would be inflated into memory
 LEVEL = 6
 _MAGIC = b"tsblock1"
 _FOOTER = struct.Struct("<QII8s")  # raw length, block size, CRC-32, magic
@@ -137,6 +138,10 @@ class Blocks:
         if magic != _MAGIC or self._block == 0:
             raise FormatError(
                 f"{self.path} is cut off: it does not end with the footer of a file of byte blocks"
+            )
+        if self._block > LARGEST_BLOCK:
+            raise FormatError(
+                f"{self.path} is damaged: its blocks of {self._block} bytes exceed {LARGEST_BLOCK}"
             )
         count = -(-self._size // self._block)
         table = tail - 8 * count

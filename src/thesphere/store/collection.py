@@ -60,14 +60,19 @@ class Collection:
             InputError: `path` is taken, or a setting is not a text or a finite number.
             NotFoundError: the folder above `path` does not exist.
             LockedError: another process is making it right now.
-            SphereError: the disk is full or read-only.
+            SphereError: the disk is full or read-only, or the path cannot be followed.
         """
-        path = Path(path).resolve()
         settings = checked(settings or {})
-        if path.is_dir() and any(path.iterdir()):
-            raise InputError(f"{path} exists and is not empty; choose another name for the new collection")
-        if path.exists() and not path.is_dir():
-            raise InputError(f"{path} is a file; a collection is a folder, choose another name")
+        try:
+            path = Path(path).resolve()
+            if path.is_dir() and any(path.iterdir()):
+                raise InputError(
+                    f"{path} exists and is not empty; choose another name for the new collection"
+                )
+            if path.exists() and not path.is_dir():
+                raise InputError(f"{path} is a file; a collection is a folder, choose another name")
+        except (OSError, RuntimeError) as error:  # RuntimeError: links that lead in a circle
+            raise disk_error(error, f"make {path}") from error
         beside = path.with_name(f".{path.name}.new")  # what an interrupted run left there is used again
         try:
             beside.mkdir(exist_ok=True)
@@ -100,11 +105,16 @@ class Collection:
             NotFoundError: there is nothing at `path`.
             SchemaError: it was written by a newer version.
             FormatError: it is not a collection, or its catalog is damaged.
+            SphereError: the path cannot be followed or may not be read.
         """
-        path = Path(path).resolve()
-        if not path.exists():
+        try:
+            path = Path(path).resolve()
+            there, whole = path.exists(), (path / CATALOG).is_file()
+        except (OSError, RuntimeError) as error:  # RuntimeError: links that lead in a circle
+            raise disk_error(error, f"open {path}") from error
+        if not there:
             raise NotFoundError(f"there is no collection at {path}; check the name, or ingest into it first")
-        if not (path / CATALOG).is_file():
+        if not whole:
             raise FormatError(f"{path} is not a collection: it has no {CATALOG}")
         collection = cls(path)
         with collection._catalog() as catalog:

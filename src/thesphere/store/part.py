@@ -185,5 +185,9 @@ def disk_error(error: Exception, doing: str) -> SphereError:
         return SphereError(f"cannot {doing}: the disk is read-only; choose a place that can be written")
     if number in (errno.EACCES, errno.EPERM):
         return SphereError(f"cannot {doing}: permission denied; check who owns it")
+    if number in (errno.EMFILE, errno.ENFILE):
+        return SphereError(
+            f"cannot {doing}: too many files are open; compact the collection, or raise ulimit -n"
+        )
     reason = getattr(error, "strerror", None) or str(error)
     return SphereError(f"cannot {doing}: {reason}")

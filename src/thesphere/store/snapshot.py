@@ -1,7 +1,6 @@
 """What a reader holds: the manifest of one generation, and a shared lock on each part that it names."""
 
 import contextlib
-import errno
 import os
 import re
 import weakref
@@ -10,7 +9,7 @@ from types import TracebackType
 
 import numpy as np
 
-from thesphere.errors import FormatError, SphereError
+from thesphere.errors import FormatError
 from thesphere.store.catalog import Catalog
 from thesphere.store.lock import grab
 from thesphere.store.part import FOLDER, LEASE, PARTS, PartView, disk_error
@@ -52,7 +51,7 @@ class Snapshot:
                 # Within the transaction: no commit can end, so no part of this generation can be removed.
                 folders = {part: root / PARTS / _plain(root, folder, FOLDER) for part, folder, _ in rows}
                 for folder in folders.values():
-                    leases.append(_lease(folder, len(rows)))
+                    leases.append(_lease(folder))
             self.generation, self.hash = latest.number, latest.hash
             self.sources, self.paths, self.bytes = latest.documents, latest.paths, latest.size
             try:
@@ -85,17 +84,13 @@ class Snapshot:
         self.close()
 
 
-def _lease(folder: Path, parts: int) -> int:
+def _lease(folder: Path) -> int:
     """Open a part's lease file and hold it shared."""
     try:
         descriptor = os.open(folder / LEASE, os.O_RDONLY)
     except FileNotFoundError as error:
         raise FormatError(f"{folder / LEASE} is missing; restore the collection from a copy") from error
     except OSError as error:
-        if error.errno == errno.EMFILE:
-            raise SphereError(
-                f"{parts} parts are more files than this process may open; compact, or raise ulimit -n"
-            ) from error
         raise disk_error(error, f"read {folder}") from error
     with contextlib.suppress(OSError):  # a file system without locks: then nothing can be removed either
         grab(descriptor, exclusive=False)

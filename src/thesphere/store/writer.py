@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from thesphere.store.catalog import Catalog, Document, Known, PathEntry, Setting
 from thesphere.store.change import Change
 from thesphere.store.lock import grab
 from thesphere.store.part import FOLDER, LEASE, PARTS, disk_error, new_folder, seal, sync
+
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Writer:
 
     @property
     def settings(self) -> dict[str, Setting]:
+        """The settings of the latest generation."""
         return self._catalog.settings()
 
     def known(self, uri: str) -> Known | None:
@@ -174,7 +178,14 @@ def _remove(folder: Path) -> bool:
 
 
 def checked(settings: Mapping[str, Setting]) -> dict[str, Setting]:
+    """A copy of settings that a catalog can keep.
+
+    Raises:
+        InputError: a value is neither a text nor a finite number of 64 bits, or a text is not plain Unicode.
+    """
     for name, value in settings.items():
+        if any(isinstance(text, str) and _SURROGATE.search(text) for text in (name, value)):
+            raise InputError(f"setting {name!r} holds half of a surrogate pair; give plain Unicode text")
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise InputError(f"setting {name!r} is {value!r}; a text or a number was expected")
         if isinstance(value, float) and not math.isfinite(value):
