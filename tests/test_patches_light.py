@@ -126,7 +126,7 @@ def test_equals_the_slow_model_where_one_successor_fills_its_count(unit: bytes) 
     data = unit * 2000
     got = (MODEL.entropies(data) * 65536).tolist()
     assert got == Slow(prior.tables()).entropies(data)
-    assert max(got[600:]) < 0.05 * 65536  # the context is halved, never forgotten
+    assert max(got[600:]) < 0.25 * 65536  # the context is halved, never forgotten
 
 
 def test_entropy_is_that_of_the_choice_of_context_and_byte() -> None:

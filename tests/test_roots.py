@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thesphere.errors import FormatError, InputError, NotFoundError, SchemaError, VerifyError
+from thesphere.errors import FormatError, InputError, NotFoundError, SchemaError, SphereError, VerifyError
 from thesphere.roots import Found, Roots
 from thesphere.roots.index import _digest
 from thesphere.store.tensors import map_tensors, write_tensors
@@ -173,6 +173,13 @@ def test_save_and_load(tmp_path, metric, check):
 def test_an_empty_index_can_be_kept(tmp_path):
     Roots.build(np.zeros((0, 3))).save(tmp_path)
     assert len(Roots.load(tmp_path)) == 0
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    for place in (tmp_path / "file", tmp_path / "file" / "index"):
+        with pytest.raises(SphereError, match="cannot make"):
+            Roots.build(np.eye(3)).save(place)
 
 
 def test_damaged_files_are_refused(tmp_path):

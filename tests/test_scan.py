@@ -291,7 +291,9 @@ def test_rows_whose_dots_could_overflow_are_refused():
     assert WIDEST * 127 * 127 < 2**31
     wide = encode(np.ones((1, WIDEST), np.float32))
     assert wide.width == Codes.from_arrays(wide.arrays()).width == WIDEST
-    (found,) = search([Part(wide, np.ones((1, WIDEST), np.float32))], np.ones((1, WIDEST), np.float32), 1).scores
+    (found,) = search(
+        [Part(wide, np.ones((1, WIDEST), np.float32))], np.ones((1, WIDEST), np.float32), 1
+    ).scores
     assert found.tolist() == [WIDEST]
     with pytest.raises(InputError, match=f"{WIDEST + 1} wide; at most {WIDEST} columns"):
         encode(np.ones((1, WIDEST + 1), np.float32))

@@ -97,7 +97,14 @@ def _sources(
 
 
 def _no_column(file: File, column: str, columns: list[str]) -> Unreadable:
-    return Unreadable(InputError(f"{file.name} has no column {column!r}; it has: {', '.join(columns)}"))
+    return Unreadable(
+        InputError(f"{file.name} has no column {column!r}; it has: {', '.join(map(_shown, columns))}")
+    )
+
+
+def _shown(column: str) -> str:
+    """A column's name as people see it; JSON may escape half a surrogate pair."""
+    return printable(column.encode("utf-8", "backslashreplace").decode())
 
 
 def text_of(values: dict[str, Any], column: str | None = None) -> tuple[str, str] | None:
@@ -143,7 +150,7 @@ def _source(file: File, row: Row, column: str | None) -> Source | Skipped:
     data = text.encode("utf-8", "replace")  # JSON may escape half a surrogate pair
     return Source(
         uri=f"{file.uri}#{row.number}/{quote(field, safe='', errors='surrogatepass')}",
-        name=f"{file.name}#{row.number}/{printable(field)}",
+        name=f"{file.name}#{row.number}/{_shown(field)}",
         title=title.encode("utf-8", "replace").decode(),
         modality="row",
         encoding="utf-8",

@@ -435,7 +435,7 @@ class PartReader:
         path = self.folder / "rows.safetensors"
         if not path.exists():
             return None
-        codes = Codes.from_arrays(map_tensors(path)[0])
+        codes = Codes.from_arrays(map_tensors(path)[0], name=str(path))
         if len(codes) != len(self.point_window) or "prominence" not in self._tables:
             raise FormatError(f"{path} has {len(codes)} rows, not one per point; run `thesphere verify`")
         floats = self.folder / "vectors.safetensors"

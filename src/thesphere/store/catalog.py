@@ -189,6 +189,7 @@ class Catalog:
             raise FormatError(f"{self.path} is damaged: its tables are not those of schema {SCHEMA}")
 
     def close(self) -> None:
+        """Close the database."""
         self.connection.close()
 
     @contextlib.contextmanager
@@ -232,10 +233,12 @@ class Catalog:
         return latest
 
     def settings(self) -> dict[str, Setting]:
+        """The settings of the latest generation, by name."""
         with told(self.path, "read"):
             return dict(self.connection.execute("SELECT name, value FROM settings ORDER BY name"))
 
     def known(self, uri: str) -> Known | None:
+        """What is live under this uri; size and mtime_ns are those of the path."""
         return self._known(
             "SELECT digest, paths.size, mtime_ns, part, ordinal FROM paths "
             "JOIN documents ON documents.id = document JOIN pieces USING (document) "
@@ -244,6 +247,7 @@ class Catalog:
         )
 
     def content(self, digest: bytes) -> Known | None:
+        """The live content with this hash; mtime_ns is 0."""
         return self._known(
             "SELECT digest, size, 0, part, ordinal FROM documents JOIN pieces ON document = documents.id "
             "WHERE digest = ? ORDER BY part, ordinal LIMIT 1",
@@ -310,12 +314,15 @@ class Tally:
         self._sum = int.from_bytes(digest, "little")
 
     def add(self, kind: str, *row: Any) -> None:
+        """A row has come."""
         self._sum = (self._sum + _row_hash(kind, row)) % _MODULUS
 
     def drop(self, kind: str, *row: Any) -> None:
+        """A row that was added before has gone."""
         self._sum = (self._sum - _row_hash(kind, row)) % _MODULUS
 
     def digest(self) -> bytes:
+        """The hash, 32 bytes."""
         return self._sum.to_bytes(32, "little")
 
 
@@ -344,10 +351,16 @@ def generation_hash(generation: Generation, before: bytes) -> bytes:
 
 
 def to_blob(text: str) -> bytes:
+    """A text as the catalog keeps it: UTF-8, half surrogate pairs included."""
     return text.encode("utf-8", "surrogatepass")
 
 
 def from_blob(blob: bytes) -> str:
+    """The text that `to_blob` kept.
+
+    Raises:
+        FormatError: it is not one.
+    """
     try:
         return blob.decode("utf-8", "surrogatepass")
     except (AttributeError, UnicodeDecodeError) as error:

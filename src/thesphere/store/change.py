@@ -34,6 +34,7 @@ class Change:
         self._shrunk: set[int] = set()  # parts that have lost a document
 
     def set(self, settings: Mapping[str, Setting]) -> None:
+        """Add or change settings."""
         for name, value in settings.items():
             old = self.run("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
             if old:
@@ -92,6 +93,11 @@ class Change:
             self.tally.add("piece", part, ordinal, document.digest)
 
     def put_path(self, path: PathEntry) -> None:
+        """Add a path, or point the one of that uri elsewhere.
+
+        Raises:
+            InputError: its content is neither stored nor in this commit.
+        """
         self.forget_path(path.uri)
         row = self.run("SELECT id FROM documents WHERE digest = ?", (path.digest,)).fetchone()
         if row is None:
