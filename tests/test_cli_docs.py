@@ -37,7 +37,7 @@ def test_links_lead_somewhere():
 def test_every_option_of_the_readme_exists(capsys: pytest.CaptureFixture[str]):
     from thesphere.cli.app import run
 
-    told = "--debug --user "
+    told = "--debug --user --no-deps "  # the last two are options of pip
     for name in COMMANDS:
         run([name, "--help"])
         told += capsys.readouterr().out
