@@ -72,7 +72,7 @@ def _token(points, start, end, fold, known, stems):
     h = np.uint64(0x243F6A8885A308D3)
     for i in range(start, end):
         point = points[i]
-        if point >= 0x20000:
+        if point >= _TABLE:
             ascii_letters = False
         elif point == 0xDF or point == 0x1E9E:  # sharp s folds to two letters
             h = _add(h, 115)
@@ -96,6 +96,31 @@ def _token(points, start, end, fold, known, stems):
     return h, True
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _kind_at(points, i, kind):
+    """The kind of code point i; a break behind the last."""
+    if i >= len(points):
+        return _BREAK
+    point = points[i]
+    if point < _TABLE:
+        return np.int64(kind[point])
+    return _UNSPACED if point < 0x40000 else _BREAK
+
+
+@njit(cache=True, nogil=True)
+def _emit(points, start, end, fold, known, stems, out, starts, ends, waiting, counts):
+    """Append the token [start, end); counts are (terms, terms that wait for the stemmer)."""
+    h, wait = _token(points, start, end, fold, known, stems)
+    count = counts[0]
+    out[count] = h
+    starts[count] = start
+    ends[count] = end
+    counts[0] = count + 1
+    if wait:
+        waiting[counts[1]] = count
+        counts[1] += 1
+
+
 @njit(cache=True, nogil=True)
 def _words(points, kind, fold, known, stems, out, starts, ends, waiting):
     """Fill `out` with term hashes and `starts`, `ends` with code point spans.
@@ -103,94 +128,59 @@ def _words(points, kind, fold, known, stems, out, starts, ends, waiting):
     Returns (number of terms, number of them that wait for the stemmer; their indices are in `waiting`).
     """
     n = len(points)
-    count = 0
-    waits = 0
+    counts = np.zeros(2, np.int64)
     i = 0
     while i < n:
-        point = points[i]
-        k = kind[point] if point < 0x20000 else (6 if point < 0x40000 else 0)
-        if k == 0 or k == 7:
+        k = _kind_at(points, i, kind)
+        if k == _BREAK or k == _SPACE:
             i += 1
             continue
         start = i
-        if k == 6:
-            while i < n:
-                point = points[i]
-                k = kind[point] if point < 0x20000 else (6 if point < 0x40000 else 0)
-                if k != 6:
-                    break
+        if k == _UNSPACED:
+            while _kind_at(points, i, kind) == _UNSPACED:
                 i += 1
-            last = i - 1 if i - start > 1 else i
-            for j in range(start, last):
-                stop = j + 2 if i - start > 1 else j + 1
-                h, _ = _token(points, j, stop, fold, known, stems)
-                out[count] = h
-                starts[count] = j
-                ends[count] = stop
-                count += 1
+            width = min(2, i - start)
+            for j in range(start, i - width + 1):
+                _emit(points, j, j + width, fold, known, stems, out, starts, ends, waiting, counts)
             continue
         # a run of word characters: its parts first, then the whole if it has more than one part
         part = capital = start
         parts = 0
-        previous = 5  # underscore: nothing to split from
+        previous = _UNDERSCORE  # nothing to split from
         while True:
-            k = 0
-            if i < n:
-                point = points[i]
-                k = kind[point] if point < 0x20000 else (6 if point < 0x40000 else 0)
-            inside = k != 0 and k != 7 and k != 6
-            cut = not inside or k == 5
-            if not cut and previous != 5:
-                if k == 3:
-                    cut = previous != 3
-                elif previous == 3 and k != 4:
+            k = _kind_at(points, i, kind)
+            inside = k != _BREAK and k != _SPACE and k != _UNSPACED
+            cut = not inside or k == _UNDERSCORE
+            if not cut and previous != _UNDERSCORE:
+                if k == _DIGIT:
+                    cut = previous != _DIGIT
+                elif previous == _DIGIT and k != _MARK:
                     cut = True
-                elif k == 2:
-                    cut = previous == 1
-                elif k == 1 and previous == 2 and capital > part:
+                elif k == _UPPER:
+                    cut = previous == _LETTER
+                elif k == _LETTER and previous == _UPPER and capital > part:
                     # "HTTPResponse": the last capital opens the next part
-                    h, wait = _token(points, part, capital, fold, known, stems)
-                    out[count] = h
-                    starts[count] = part
-                    ends[count] = capital
-                    if wait:
-                        waiting[waits] = count
-                        waits += 1
-                    count += 1
+                    _emit(points, part, capital, fold, known, stems, out, starts, ends, waiting, counts)
                     parts += 1
                     part = capital
-            if cut and i > part and previous != 5:
-                h, wait = _token(points, part, i, fold, known, stems)
-                out[count] = h
-                starts[count] = part
-                ends[count] = i
-                if wait:
-                    waiting[waits] = count
-                    waits += 1
-                count += 1
+            if cut and i > part and previous != _UNDERSCORE:
+                _emit(points, part, i, fold, known, stems, out, starts, ends, waiting, counts)
                 parts += 1
                 part = i
             if not inside:
                 break
-            if k == 5:
+            if k == _UNDERSCORE:
                 part = i + 1
-            if k == 2:
+            if k == _UPPER:
                 capital = i
-            if k != 4:
+            if k != _MARK:
                 previous = k
-            elif previous == 5:
-                previous = 1
+            elif previous == _UNDERSCORE:
+                previous = _LETTER
             i += 1
         if parts > 1:
-            h, wait = _token(points, start, i, fold, known, stems)
-            out[count] = h
-            starts[count] = start
-            ends[count] = i
-            if wait:
-                waiting[waits] = count
-                waits += 1
-            count += 1
-    return count, waits
+            _emit(points, start, i, fold, known, stems, out, starts, ends, waiting, counts)
+    return counts[0], counts[1]
 
 
 @njit(cache=True, nogil=True)
@@ -203,7 +193,7 @@ def _grams(points, kind, out):
     m = 1
     for i in range(n):
         point = points[i]
-        if point < 0x20000 and kind[point] == 7:
+        if point < _TABLE and kind[point] == _SPACE:
             point = np.uint32(32)
             if text[m - 1] == 32:
                 continue

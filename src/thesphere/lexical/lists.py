@@ -40,7 +40,7 @@ def _accumulate(
             slot = (slot + 1) & mask
         if last_document[index] == document:
             posting = last_posting[index]
-            if counts[posting] < 0xFFFF:
+            if counts[posting] < MOST:
                 counts[posting] += 1
         else:
             last_document[index] = document
@@ -198,33 +198,6 @@ def _score(data, offsets, where, weights, norms, out):
     return True
 
 
-@njit(cache=True, nogil=True)
-def _postings(data, offsets, documents, out_term, out_document, out_count):
-    """All postings of all lists, term by term; returns their number, or -1 if a list is damaged."""
-    used = 0
-    for term in range(len(offsets) - 1):
-        at = np.int64(offsets[term])
-        end = np.int64(offsets[term + 1])
-        _, at = _get(data, at, end)
-        document = np.int64(-1)
-        while at < end:
-            value, at = _get(data, at, end)
-            document += (value >> 1) + 1
-            if value < 0 or document >= documents or used >= len(out_term):
-                return -1
-            count = np.int64(1)
-            if value & 1:
-                more, at = _get(data, at, end)
-                if more < 0:
-                    return -1
-                count = more + 2
-            out_term[used] = term
-            out_document[used] = document
-            out_count[used] = min(count, 0xFFFF)
-            used += 1
-    return used
-
-
 class ListsBuilder:
     """Collects the terms of documents 0, 1, 2, ... and gives their inverted lists."""
 
@@ -343,13 +316,3 @@ class Lists:
         """Bytes that reading these lists costs."""
         found = where[where >= 0]
         return int((self.offsets[found + 1].astype(np.int64) - self.offsets[found]).sum())
-
-    def postings(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(terms uint32, documents int32, counts uint16) of everything, sorted by term, then document."""
-        total = len(self.data)  # a posting costs at least one byte
-        term, document = np.empty(total, np.int32), np.empty(total, np.int32)
-        count = np.empty(total, np.uint16)
-        used = _postings(self.data, self.offsets, self.documents, term, document, count)
-        if used < 0:
-            raise FormatError("an inverted list is damaged: run `thesphere verify` on the collection")
-        return self.keys[term[:used]], document[:used], count[:used]
