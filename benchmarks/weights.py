@@ -2,8 +2,8 @@
 
     python benchmarks/weights.py DATA [--encoder minilm] [--collection scifact] [--split train]
 
-nDCG@10 of score = lexical + c * flatness^f * max(coverage, 0.6)^g * best cosine over a grid of c, f and g, clean and
-with 10 % of the letters damaged, on queries that are used for nothing else. The last line is JSON.
+nDCG@10 of score = lexical + c * flatness^f * max(coverage, 0.6)^g * best cosine over a grid of c, f and g, clean
+and with 10 % of the letters damaged, on queries that are used for nothing else. The last line is JSON.
 """
 
 import argparse
