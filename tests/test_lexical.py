@@ -208,8 +208,8 @@ def reference(texts: list[str], query: str, cut_from: int) -> list[float]:
     spelling = analyse(query).spelling
     for term in sorted(asked):
         if term in spelling and not any(term in each for each in found):
-            near = neighbours(spelling[term]).tolist()
-            best = max(near, key=lambda t: (sum(t in each for each in found), -t))
+            near = dict(zip(*(column.tolist() for column in neighbours(spelling[term])), strict=True))
+            best = max(near, key=lambda t: (near[t] * sum(t in each for each in found), -t))
             if any(best in each for each in found):
                 asked[best] += asked.pop(term)
 
@@ -324,7 +324,16 @@ def test_words_one_edit_away_are_repaired(typo: str) -> None:
     assert np.array_equal(query.gram_terms, analyse(f"{typo} the keys").gram_terms)
 
 
-def test_repair_takes_the_most_frequent_neighbour_and_joins_counts() -> None:
+def test_repair_weighs_frequency_by_the_kind_of_mistake() -> None:
+    """A letter left out happens in one way, a letter mistaken for another in 25."""
+    left_out = repaired(analyse("ct"), counts_of({"cat": 1}))
+    assert left_out.word_terms.tolist() == words("ct")[0].tolist()  # too short to be repaired
+    for frequent, expected in ((20, "coat"), (30, "cut")):
+        query = repaired(analyse("cot"), counts_of({"coat": 1, "cut": frequent}))
+        assert query.word_terms.tolist() == words(expected)[0].tolist()
+
+
+def test_repair_takes_the_likeliest_neighbour_and_joins_counts() -> None:
     query = repaired(analyse("cot cat"), counts_of({"cat": 5, "cut": 4}))
     assert query.word_terms.tolist() == words("cat")[0].tolist() and query.word_counts.tolist() == [2]
     tie = repaired(analyse("cot"), counts_of({"cat": 5, "cut": 5}))
@@ -339,7 +348,11 @@ def test_what_is_known_short_or_of_another_script_stays() -> None:
 
 
 def test_neighbours_are_all_words_one_edit_away() -> None:
-    found = set(neighbours("cat").tolist())
+    terms, likelihood = neighbours("cat")
+    found = set(terms.tolist())
+    likely = {int(words(word)[0][0]) for word in ("act", "cta", "chat", "cats", "scat", "cart")}
+    assert likely <= set(terms[likelihood > 1].tolist())
+    assert np.all(terms[1:] > terms[:-1])
     for word in ("at", "ct", "ca", "act", "cta", "bat", "cut", "cab", "chat", "cats", "scat", "cart"):
         assert int(words(word)[0][0]) in found
     for word in ("dog", "tac", "catsx"):

@@ -40,19 +40,27 @@ def analyse(text: str) -> Query:
     )
 
 
-def neighbours(word: str) -> np.ndarray:
-    """The terms of all words one edit away (a letter deleted, swapped with the next, replaced or inserted),
-    uint32, rising (Damerau 1964)."""
+def neighbours(word: str) -> tuple[np.ndarray, np.ndarray]:
+    """The terms of all words one edit away (Damerau 1964), uint32, rising, and how likely each is the word that was
+    meant, up to a factor, float64.
+
+    Likelihoods are those of a noisy channel (Kernighan, Church and Gale 1990) in which each kind of mistake is as
+    frequent as the others: letters swapped and a letter left out happen in one way, a letter put in or mistaken for
+    another in as many ways as there are letters.
+    """
+    letters = string.ascii_lowercase
     cuts = [(word[:i], word[i:]) for i in range(len(word) + 1)]
-    edits = [a + b[1:] for a, b in cuts if b]
-    edits += [a + b[1] + b[0] + b[2:] for a, b in cuts if len(b) > 1]
-    edits += [a + letter + b[1:] for a, b in cuts if b for letter in string.ascii_lowercase]
-    edits += [a + letter + b for a, b in cuts for letter in string.ascii_lowercase]
-    return np.unique(words(" ".join(edits))[0])
+    likely = [a + b[1] + b[0] + b[2:] for a, b in cuts if len(b) > 1]
+    likely += [a + letter + b for a, b in cuts for letter in letters]
+    others = [a + b[1:] for a, b in cuts if b]
+    others += [a + letter + b[1:] for a, b in cuts if b for letter in letters]
+    first, second = (np.unique(words(" ".join(edits))[0]) for edits in (likely, others))
+    terms = np.union1d(first, second)
+    return terms, np.where(np.isin(terms, first), float(len(letters)), 1.0)
 
 
 def repaired(query: Query, document_counts: Callable[[np.ndarray], np.ndarray]) -> Query:
-    """The query with every word that no document has replaced by its most frequent neighbour, if one occurs.
+    """The query with every word that no document has replaced by its likeliest neighbour, if one occurs.
 
     Args:
         document_counts: live documents of each of some rising word terms, int64.
@@ -61,10 +69,10 @@ def repaired(query: Query, document_counts: Callable[[np.ndarray], np.ndarray]) 
     changes = {}
     for term in lost.tolist():
         if term in query.spelling:
-            near = neighbours(query.spelling[term])
-            counts = document_counts(near)
-            if counts.max(initial=0) > 0:
-                changes[term] = int(near[np.argmax(counts)])
+            near, likelihood = neighbours(query.spelling[term])
+            evidence = document_counts(near) * likelihood
+            if evidence.max(initial=0) > 0:
+                changes[term] = int(near[np.argmax(evidence)])
     if not changes:
         return query
     totals: dict[int, int] = {}

@@ -6,7 +6,7 @@ W is BM25 over words (k1 1.2, b 0.75, idf = ln(1 + (N - df + 0.5) / (df + 0.5)),
 same over character 2- and 4-grams with idf^1.5, the maxima are over all live documents, and coverage is the idf
 mass of the query's words that occur at all over that of all its words: where spelling fails, the n-grams
 decide. Terms in more than half of the documents are left out of G once there are `CUT_FROM` documents: they
-cost most and tell least. A word that no document has counts as its most frequent neighbour one edit away, where
+cost most and tell least. A word that no document has counts as its likeliest neighbour one edit away, where
 one occurs.
 
 Every statistic belongs to the whole generation and is an integer until the formula, and a document's sum runs

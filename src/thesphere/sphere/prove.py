@@ -66,7 +66,7 @@ def _check_bytes(view: View, hits: Hits) -> None:
 def _enumerate_windows(view: View, request: Request, encoder: Encoder | None) -> Answer:
     text = request.text or ""
     query = analyse(text)
-    near = [neighbours(word) for word in query.spelling.values()]
+    near = [neighbours(word)[0] for word in query.spelling.values()]
     vocabulary = np.unique(np.concatenate([query.word_terms, *near]))
     places: list[tuple[PartReader, int, Identity, int, int]] = []
     word_found: list[dict[int, int]] = []  # counts of the vocabulary's terms in each window
