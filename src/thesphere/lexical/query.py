@@ -41,12 +41,12 @@ def analyse(text: str) -> Query:
 
 
 def neighbours(word: str) -> tuple[np.ndarray, np.ndarray]:
-    """The terms of all words one edit away (Damerau 1964), uint32, rising, and how likely each is the word that was
-    meant, up to a factor, float64.
+    """The terms of all words one edit away (Damerau 1964), uint32, rising, and how likely each is the word that
+    was meant, up to a factor, float64.
 
-    Likelihoods are those of a noisy channel (Kernighan, Church and Gale 1990) in which each kind of mistake is as
-    frequent as the others: letters swapped and a letter left out happen in one way, a letter put in or mistaken for
-    another in as many ways as there are letters.
+    Likelihoods are those of a noisy channel (Kernighan, Church and Gale 1990) in which each kind of mistake is
+    as frequent as the others: letters swapped and a letter left out happen in one way, a letter put in or
+    mistaken for another in as many ways as there are letters.
     """
     letters = string.ascii_lowercase
     cuts = [(word[:i], word[i:]) for i in range(len(word) + 1)]
