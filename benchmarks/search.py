@@ -89,7 +89,9 @@ def main() -> None:
         picked = rows[np.random.default_rng(0).permutation(len(rows))[: arguments.queries]]
         for round_, vector in enumerate(np.concatenate([picked[:20], picked])):
             ours = timed(lambda vector=vector: sphere.search(vector=vector))
-            theirs = timed(lambda vector=vector: flat.search(vector[None] / np.linalg.norm(vector), 10))
+            theirs = timed(
+                lambda vector=vector: flat.search(vector[None] / max(1e-9, float(np.linalg.norm(vector))), 10)
+            )
             if round_ >= 20:
                 vectors.append(ours)
                 peer.append(theirs)

@@ -87,3 +87,14 @@ def test_inner_grams_are_grams_of_every_text_around() -> None:
     assert len(inner_grams("abc")) == 0
     assert len(settled_terms(b"abcd")) == 0
     assert len(settled_terms(b"abcd ")) == 1
+
+
+def test_an_occurrence_over_three_windows_of_imported_rows_is_found(tmp_path: Path) -> None:
+    rng = random.Random(5)
+    rows = ["".join(rng.choices("abcdefgh", k=size)).encode() for size in (9000, 10, 9000)]
+    with Sphere.create(tmp_path / "a.sphere", encoder="arrays") as sphere:
+        sphere.import_arrays(np.ones((3, 4), np.float32), data=rows)
+        pattern = rows[0][-8:] + rows[1] + rows[2][:8]
+        hits = sphere.search(contains=pattern)
+        assert [hit.start for hit in hits] == [8992]
+        sphere.prove(hits)

@@ -13,7 +13,8 @@ from thesphere.encoders import Encoder, fit_lsa
 from thesphere.encoders.lsa import WIDTH
 from thesphere.errors import InputError
 from thesphere.runtime import one_blas_thread, workers
-from thesphere.sphere.part import PartBuilder, Record
+from thesphere.sphere.builder import PartBuilder
+from thesphere.sphere.record import Record
 from thesphere.sphere.settings import Settings
 from thesphere.sphere.windows import Window
 from thesphere.store import Document, NewPart, PathEntry, Writer, write_tensors

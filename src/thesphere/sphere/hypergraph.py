@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from thesphere.errors import NotFoundError
-from thesphere.sphere.part import Identity, PartReader, Record, patch_cuts
+from thesphere.sphere.lengths import patch_cuts
+from thesphere.sphere.part import PartReader
+from thesphere.sphere.record import Identity, Record
 from thesphere.sphere.view import View
 from thesphere.store.hypergraph import Branch, Edge, Hypergraph, Leaf, Node, Trunk
 

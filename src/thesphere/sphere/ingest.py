@@ -17,7 +17,7 @@ from thesphere.patches.entropy import EntropyModel
 from thesphere.progress import SILENT, Progress
 from thesphere.readers import Segment, Skipped, Source, segments
 from thesphere.sphere.batch import Batch
-from thesphere.sphere.part import Record
+from thesphere.sphere.record import Record
 from thesphere.sphere.rewrite import copy_document
 from thesphere.sphere.settings import Settings
 from thesphere.sphere.view import View

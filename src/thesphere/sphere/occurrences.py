@@ -14,7 +14,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from thesphere.sphere.hits import Hit, Hits, Request
-from thesphere.sphere.part import Identity, PartReader
+from thesphere.sphere.part import PartReader
+from thesphere.sphere.record import Identity
 from thesphere.sphere.search import hit_of, since
 from thesphere.sphere.view import View
 from thesphere.text import inner_grams

@@ -13,7 +13,8 @@ from thesphere.errors import VerifyError
 from thesphere.lexical.query import analyse, neighbours, repaired
 from thesphere.lexical.score import CUT_FROM, GRAM_POWER, K1, B, flatness
 from thesphere.sphere.hits import Hits, Request
-from thesphere.sphere.part import Identity, PartReader
+from thesphere.sphere.part import PartReader
+from thesphere.sphere.record import Identity
 from thesphere.sphere.search import vector_weight
 from thesphere.sphere.view import View, float_rows
 

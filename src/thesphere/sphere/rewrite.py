@@ -15,7 +15,8 @@ from thesphere.readers import path_of
 from thesphere.readers.base import HEAD
 from thesphere.readers.sniff import sniff
 from thesphere.sphere.batch import Batch
-from thesphere.sphere.part import PartReader, Record
+from thesphere.sphere.part import PartReader
+from thesphere.sphere.record import Record
 from thesphere.sphere.view import View, float_rows
 from thesphere.sphere.windows import Window
 

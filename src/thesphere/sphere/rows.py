@@ -24,7 +24,7 @@ from thesphere.readers import Skipped, analysis_text
 from thesphere.readers.base import HEAD, printable, uri_of
 from thesphere.readers.sniff import sniff
 from thesphere.signals import prominence as norms
-from thesphere.sphere.part import Record
+from thesphere.sphere.record import Record
 from thesphere.sphere.windows import TAIL, WINDOW, Window
 from thesphere.store.hypergraph import Branch, Trunk
 from thesphere.store.interchange import PROMINENCE_KINDS, UNITS, Interchange, read_interchange

@@ -23,7 +23,8 @@ from thesphere.lexical.score import LexicalScores, score_texts
 from thesphere.readers import analysis_text
 from thesphere.scan import Metric, all_bounds, all_exact, search
 from thesphere.sphere.hits import Hit, Hits, Request, word_marker
-from thesphere.sphere.part import Identity, PartReader
+from thesphere.sphere.part import PartReader
+from thesphere.sphere.record import Identity
 from thesphere.sphere.view import View
 from thesphere.types import Cost
 

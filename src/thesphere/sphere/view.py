@@ -11,7 +11,8 @@ from thesphere.errors import FormatError
 from thesphere.lexical.score import Lexical
 from thesphere.readers import path_of
 from thesphere.scan import Part
-from thesphere.sphere.part import Identity, PartReader, Record
+from thesphere.sphere.part import PartReader
+from thesphere.sphere.record import Identity, Record
 from thesphere.store import Snapshot
 from thesphere.types import Points
 
