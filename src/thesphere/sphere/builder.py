@@ -143,9 +143,7 @@ class PartBuilder:
         if self.unit != "passage":
             tables["passage_point"] = offsets_of(columns.pop("passage_points"))
         for name, values in columns.items():
-            if name in _COLUMNS and not (
-                name.startswith(("point_", "passage_points")) and self.unit == "passage"
-            ):
+            if self.unit != "passage" or not name.startswith(("point_", "passage_points")):
                 tables[name] = np.array(values, _COLUMNS[name])
         if embeddings is not None:
             norms = prominence(embeddings) if declared is None else declared

@@ -24,9 +24,7 @@ from thesphere.sphere.view import View
 from thesphere.sphere.windows import Window, windows
 from thesphere.store import Collection, PathEntry, Writer
 
-WHOLE = (
-    32 << 20
-)  # sources up to this size are read once, into memory; larger ones are hashed first, then streamed
+WHOLE = 32 << 20  # smaller sources are read once, into memory; others are hashed first, then streamed
 READ = 4 << 20
 RENAMING = "renaming"  # a setting of the catalog: 1 while documents may hold names that are not their own
 

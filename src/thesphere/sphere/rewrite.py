@@ -30,7 +30,7 @@ def copy_document(batch: Batch, view: View, key: bytes) -> bool:
     pieces = [(view.by_id[part], ordinal) for part, ordinal in batch.writer.pieces(key)]
     paths = sorted(batch.writer.paths(key), key=lambda path: (path[1], path[0]))
     old = pieces[0][0].record(pieces[0][1])
-    record = Record(**{**vars(old), "uris": [uri for uri, _ in paths], "names": [name for _, name in paths]})
+    record = replace(old, uris=[uri for uri, _ in paths], names=[name for _, name in paths])
     part, document = pieces[0]
     renamed = record.names != old.names and record.modality in ("text", "code")
     end = min(HEAD if renamed else 1, int(part.document_ends[document]))

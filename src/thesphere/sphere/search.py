@@ -175,15 +175,13 @@ def _rank_joined(view: View, lexical: list[np.ndarray], vector: np.ndarray, c: f
         # the sums above are rounded; the slack is far above that and far below any bound's width
         open_windows = open_windows[high[open_windows] >= kth - 1e-12 * (1 + abs(kth))]
     scores = np.full(len(evidence), -np.inf)
-    rescored = 0
-    for window in open_windows.tolist():
-        cosines = _cosines(view, window, vector)
-        rescored += len(cosines)
-        _refuse_nan(cosines)
-        scores[window] = evidence[window] + c * float(cosines.max())
+    cosines, begins = _cosines(view, open_windows, vector)
+    _refuse_nan(cosines)
+    if len(open_windows):
+        scores[open_windows] = evidence[open_windows] + c * np.maximum.reduceat(cosines, begins)
     chosen, best = _first(view, open_windows[scores[open_windows] > 0], scores, k)
     size = sum(part.codes.row_bytes * len(part) for part in parts)
-    return _Ranked(chosen, best, int(view.point_offsets[-1]), rescored, size)
+    return _Ranked(chosen, best, int(view.point_offsets[-1]), len(cosines), size)
 
 
 def _refuse_nan(scores: np.ndarray) -> None:
@@ -191,10 +189,12 @@ def _refuse_nan(scores: np.ndarray) -> None:
         raise FormatError("stored vectors are damaged: run `thesphere verify` on the collection")
 
 
-def _cosines(view: View, window: int, vector: np.ndarray) -> np.ndarray:
-    """Exact cosines of a window's points, float64."""
-    first, last = (int(x) for x in view.window_points[window : window + 2])
-    return all_exact(view.vectors or [], vector, np.arange(first, last), "cosine")
+def _cosines(view: View, windows: np.ndarray, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Exact cosines of the points of some windows, float64, and where each window's begin among them, int64."""
+    firsts, sizes = view.window_points[windows], np.diff(view.window_points)[windows]
+    begins = np.cumsum(sizes) - sizes
+    points = np.repeat(firsts - begins, sizes) + np.arange(int(sizes.sum()))
+    return all_exact(view.vectors or [], vector, points, "cosine"), begins
 
 
 def _passage(
@@ -216,7 +216,7 @@ def _passage(
     texts = [analysis_text(data[a:b], record.encoding) for a, b in zip(edges[:-1], edges[1:], strict=True)]
     evidence = score_texts(scores, texts)
     if vector is not None:
-        cosines = _cosines(view, window, vector)
+        cosines, _ = _cosines(view, np.array([window]), vector)
         if part.unit != "passage":
             inside = part.passage_point[first : last + 1] - part.passage_point[first]
             cosines = np.maximum.reduceat(cosines, inside[:-1])

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -343,7 +344,7 @@ class Sphere:
         if settings.encoder == "lsa" and encoder is not None and (fitted := _fitted(view)) is not None:
             encoder = fitted
             old = next((p.id for p in view.snapshot.parts if p.folder.name == settings.encoder_part), 0)
-            settings = Settings(**{**vars(settings), "encoder_part": "", "fitted_points": view.live_points})
+            settings = replace(settings, encoder_part="", fitted_points=view.live_points)
         keys = dict.fromkeys(
             row.digest for row in sorted(self.collection.sources(), key=lambda row: row.name)
         )

@@ -39,9 +39,7 @@ class View:
     @property
     def live_points(self) -> int:
         """How many points there are without those of removed documents."""
-        return sum(
-            len(p.point_window) if p.point_live is None else int(p.point_live.sum()) for p in self.parts
-        )
+        return int(self.points_live.sum())
 
     @cached_property
     def point_numbers(self) -> np.ndarray:
@@ -126,7 +124,7 @@ class View:
         rows = self.vectors
         unit = self.parts[0].unit if self.parts else "passage"
         for index, part in enumerate(self.parts):
-            mask = part.point_live if part.point_live is not None else np.ones(len(part.point_window), bool)
+            mask = self.points_live[self.point_offsets[index] : self.point_offsets[index + 1]]
             starts, ends = part.point_spans
             number = np.full(part.documents, -1, np.int64)
             for document in range(part.documents):
