@@ -122,21 +122,6 @@ def _get(data, at, end):
     return np.int64(-1), end
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _next(data, at, end, document, documents):
-    """(the document after `document` in a list, its count, next position); the document is -1 if the list is
-    damaged or leads outside."""
-    value, at = _get(data, at, end)
-    document += (value >> 1) + 1
-    count = np.int64(1)
-    if value >= 0 and value & 1:
-        more, at = _get(data, at, end)
-        count = more + 2 if more >= 0 else np.int64(0)
-    if value < 0 or document >= documents or count == 0:
-        document = np.int64(-1)
-    return document, count, at
-
-
 @njit(cache=True, nogil=True)
 def _document_counts(data, offsets, where, live):
     """Live documents of each list; `live` of length 0 means that all are. -1 marks a damaged list."""
@@ -152,10 +137,13 @@ def _document_counts(data, offsets, where, live):
             continue
         document = np.int64(-1)
         while at < end:
-            document, _, at = _next(data, at, end, document, len(live))
-            if document < 0:
+            value, at = _get(data, at, end)
+            document += (value >> 1) + 1
+            if value < 0 or document >= len(live):
                 out[t] = -1
                 break
+            if value & 1:
+                _, at = _get(data, at, end)
             if live[document]:
                 out[t] += 1
     return out
@@ -164,16 +152,21 @@ def _document_counts(data, offsets, where, live):
 @njit(cache=True, nogil=True)
 def _holding(data, offsets, where, out):
     """Mark the documents of each list. False if a list is damaged."""
+    documents = out.shape[1]
     for t in range(len(where)):
         if where[t] < 0:
             continue
+        at = np.int64(offsets[where[t]])
         end = np.int64(offsets[where[t] + 1])
-        _, at = _get(data, np.int64(offsets[where[t]]), end)
+        _, at = _get(data, at, end)
         document = np.int64(-1)
         while at < end:
-            document, _, at = _next(data, at, end, document, out.shape[1])
-            if document < 0:
+            value, at = _get(data, at, end)
+            document += (value >> 1) + 1
+            if value < 0 or document >= documents:
                 return False
+            if value & 1:
+                _, at = _get(data, at, end)
             out[t, document] = True
     return True
 
@@ -181,18 +174,26 @@ def _holding(data, offsets, where, out):
 @njit(cache=True, nogil=True)
 def _score(data, offsets, where, weights, norms, out):
     """Add weight * count / (count + norm[document]) of every posting to out. False if a list is damaged."""
+    documents = len(out)
     for t in range(len(where)):
         if where[t] < 0 or weights[t] == 0.0:
             continue
+        at = np.int64(offsets[where[t]])
         end = np.int64(offsets[where[t] + 1])
-        _, at = _get(data, np.int64(offsets[where[t]]), end)
+        _, at = _get(data, at, end)
         weight = weights[t]
         document = np.int64(-1)
         while at < end:
-            document, tally, at = _next(data, at, end, document, len(out))
-            if document < 0:
+            value, at = _get(data, at, end)
+            document += (value >> 1) + 1
+            if value < 0 or document >= documents:
                 return False
-            count = np.float64(tally)
+            count = 1.0
+            if value & 1:
+                more, at = _get(data, at, end)
+                if more < 0:
+                    return False
+                count = more + 2.0
             out[document] += weight * count / (count + norms[document])
     return True
 
