@@ -22,7 +22,7 @@ def test_prominence_is_exact_to_float64(scale: float) -> None:
 def test_prominence_does_not_depend_on_its_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = np.random.default_rng(1).standard_normal((37, 5)).astype(np.float32)
     whole = prominence(rows)
-    monkeypatch.setattr("thesphere.signals.BATCH", 12)
+    monkeypatch.setattr("thesphere.norms.BLOCK", 12)
     assert (prominence(rows) == whole).all()
     assert prominence(np.zeros((2, 3), np.float16)).tolist() == [0, 0]
     assert prominence(np.zeros((0, 3), np.float32)).shape == (0,)

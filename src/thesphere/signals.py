@@ -11,7 +11,6 @@ import numpy as np
 
 from thesphere.errors import InputError
 
-BATCH = 1 << 22  # elements that are held in float64 at once
 EPSILON = 1e-6  # keeps the coherence of a certain (entropy 0) patch finite
 
 
@@ -25,13 +24,9 @@ def prominence(embeddings: np.ndarray) -> np.ndarray:
     rows = np.asarray(embeddings)
     if rows.ndim != 2:
         raise InputError(f"embeddings have shape {list(rows.shape)}; give two axes [N, D], one row per point")
-    norms = np.empty(len(rows))
-    step = max(1, BATCH // max(1, rows.shape[1]))
-    for first in range(0, len(rows), step):
-        wide = rows[first : first + step].astype(np.float64)
-        norms[first : first + step] = np.sqrt(np.einsum("nd,nd->n", wide, wide))
-    _refuse(norms, "embeddings")
-    return norms
+    from thesphere.norms import row_norms  # numba
+
+    return row_norms(rows)
 
 
 def coherence(prominences: np.ndarray, entropies: np.ndarray) -> np.ndarray:
