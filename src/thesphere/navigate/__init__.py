@@ -1,0 +1,1 @@
+"""Navigation: from what a query excites to where it should look."""
