@@ -33,7 +33,7 @@ clean:
 	touch $@
 
 .venv/tools: .venv/installed
-	$(BIN)/python -m pip install --quiet --group test --group lint
+	$(BIN)/python -m pip install --quiet --editable '.[jax,viz]' --group test --group lint
 	touch $@
 
 .venv/bench: .venv/installed

@@ -22,7 +22,7 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "keys.md").write_text("How to rotate the keys: stop, rotate, start.\n")
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     for block in blocks:
         with warnings.catch_warnings():
             warnings.simplefilter("error")

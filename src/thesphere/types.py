@@ -44,6 +44,7 @@ class Points:
         starts, ends: int64 [N], byte offsets in the source.
         sources: int64 [N], index into `names`.
         names: the sources' names.
+        digests: SHA-256 of the sources' bytes, hexadecimal, beside `names`.
         unit: "passage", "patch" or "row".
     """
 
@@ -54,6 +55,7 @@ class Points:
     ends: np.ndarray
     sources: np.ndarray
     names: list[str] = field(default_factory=list)
+    digests: list[str] = field(default_factory=list)
     unit: str = "passage"
 
     def __len__(self) -> int:

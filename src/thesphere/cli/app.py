@@ -22,6 +22,8 @@ COMMANDS = {
     "search": ("search:search", "Ask a collection; answers are byte spans, proved."),
     "info": ("manage:info", "What a collection holds and what it was made with."),
     "signals": ("signals:signals", "What normalising the embeddings would destroy."),
+    "fill": ("fill:fill", "Give every point a radius, a shell and a place on the chart."),
+    "map": ("map:map_", "Draw the sphere: one HTML file that opens offline."),
     "import": ("exchange:import_", "Take in embeddings that were made elsewhere."),
     "export": ("exchange:export", "Write all points to a safetensors file."),
     "remove": ("manage:remove", "Remove sources."),

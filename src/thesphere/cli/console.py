@@ -1,6 +1,7 @@
 """What the commands share: sizes in words, bars, JSON, and the collection that a name means."""
 
 import json
+import math
 import os
 import re
 import shutil
@@ -86,6 +87,11 @@ def put_json(document: Any) -> None:
     text = json.dumps(document, ensure_ascii=not _unicode(), indent=2, allow_nan=False)
     encoding = sys.stdout.encoding or "utf-8"  # a lone surrogate of a file name becomes \\udcXX, valid JSON
     print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+
+
+def finite(value: float) -> float | None:
+    """For JSON, which has no infinity."""
+    return value if math.isfinite(value) else None
 
 
 def _unicode() -> bool:

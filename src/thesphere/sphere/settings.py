@@ -16,6 +16,7 @@ class Settings:
         encoder: name of what makes embeddings: "lsa", "minilm", ..., "none", or "arrays" (they come from
             outside).
         encoder_part: folder of the part that holds the encoder's fitted state; "" while there is none.
+        places_part: folder of the part that holds where the points lie; "" before `fill`.
         fitted_points: points that were there when the encoder was last fitted.
         entropy: id of the entropy model that cuts patches.
         points: what a point is: "passage", "patch" or "row" (one row of an import).
@@ -27,6 +28,7 @@ class Settings:
 
     encoder: str = "lsa"
     encoder_part: str = ""
+    places_part: str = ""
     fitted_points: int = 0
     entropy: str = ""
     points: str = "passage"

@@ -6,12 +6,13 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from thesphere.encoders import Encoder, check_embeddings, fit_lsa, open_encoder
 from thesphere.encoders.sample import Sample
-from thesphere.errors import InputError, NotFoundError
+from thesphere.errors import FormatError, InputError, NotFoundError
 from thesphere.patches.entropy import EntropyModel
 from thesphere.patches.models import open_entropy_model
 from thesphere.progress import SILENT, Progress
@@ -19,18 +20,24 @@ from thesphere.readers import read, utf8
 from thesphere.scan import Metric
 from thesphere.sphere.batch import Batch
 from thesphere.sphere.exchange import export_file, import_arrays, import_file
+from thesphere.sphere.filling import fill_points, refill_points
 from thesphere.sphere.hits import Hits
-from thesphere.sphere.hypergraph import hypergraph
+from thesphere.sphere.hypergraph import boundaries, hypergraph
 from thesphere.sphere.ingest import RENAMING, Ingest, Report
 from thesphere.sphere.occurrences import search_bytes
+from thesphere.sphere.places import Places, load_places, write_places
 from thesphere.sphere.prove import prove
 from thesphere.sphere.rewrite import copy_document
+from thesphere.sphere.roles import Roles
 from thesphere.sphere.search import search_text, search_vector
 from thesphere.sphere.settings import Settings
 from thesphere.sphere.view import View
-from thesphere.store import Collection, Writer, map_tensors
+from thesphere.store import Collection, NewPart, Writer, map_tensors
 from thesphere.store.hypergraph import Hypergraph
 from thesphere.types import Points
+
+if TYPE_CHECKING:
+    from thesphere.filling import Filling, Strategy
 
 GROWTH = 4  # a fitted encoder is fitted again when the points have become this many times as many
 
@@ -340,10 +347,10 @@ class Sphere:
         """Copy all documents into new parts with one commit, under a newly fitted encoder where there is
         one."""
         view = self.view
-        settings, encoder, old = self.settings, self.encoder, 0
+        settings, encoder, old = self.settings, self.encoder, None
         if settings.encoder == "lsa" and encoder is not None and (fitted := _fitted(view)) is not None:
             encoder = fitted
-            old = next((p.id for p in view.snapshot.parts if p.folder.name == settings.encoder_part), 0)
+            old = view.number_of(settings.encoder_part)
             settings = replace(settings, encoder_part="", fitted_points=view.live_points)
         keys = dict.fromkeys(
             row.digest for row in sorted(self.collection.sources(), key=lambda row: row.name)
@@ -353,7 +360,7 @@ class Sphere:
             for key in keys:
                 copy_document(batch, view, key)
                 progress.advance(1)
-            batch.commit(drop=[old] if old else [], settings={RENAMING: 0})
+            batch.commit(drop=[] if old is None else [old], settings={RENAMING: 0})
         progress.finish()
         self.refresh()
 
@@ -434,6 +441,92 @@ class Sphere:
         """All live points: embeddings, prominence, entropies and spans."""
         return self.view.points()
 
+    def texts(self, limit: int = 160) -> list[str]:
+        """The first `limit` bytes of each of `points()`, decoded."""
+        return self.view.texts(limit)
+
+    def entropy_along(self, name: str, limit: int = 400) -> tuple[np.ndarray, np.ndarray]:
+        """Next-byte entropy along the first `limit` bytes (as UTF-8) of a source, float32 [T] nats, as the
+        collection's entropy model sees them; and where its patches start, int64 [P].
+
+        Raises:
+            NotFoundError: no source has that name.
+        """
+        data, starts = boundaries(self.view, name, limit)
+        return self._model.entropies(data), starts
+
+    def fill(
+        self,
+        method: "str | Strategy" = "quantile",
+        *,
+        chart: str | None = "graph",
+        instructions: Sequence[str] = (),
+        questions: Sequence[str] = (),
+        again: bool = True,
+        key: int | None = None,
+        progress: Progress = SILENT,
+        **options: Any,
+    ) -> "Filling":
+        """Give every point a radius, a shell and a direction on the chart, and keep them in the collection.
+
+        Points that are ingested later find a place among these without moving them; see `places`.
+
+        Args:
+            method: a name out of `thesphere.filling.METHODS`, or a strategy.
+            chart: where directions come from: "graph" (neighbours stay together), "spectral", "pca" (fast),
+                "random", or None.
+            instructions, questions: names of sources, * and ? allowed: their points are kept in the cap around
+                the north and the south pole (needs chart="graph").
+            again: False keeps what is known and moves as few points as possible to where the later ones have
+                disturbed the balance.
+            key: seed of all that is drawn.
+            options: more for `thesphere.filling.fill` (or `refill`).
+
+        Returns:
+            the filling, one row per row of `points()`.
+
+        Raises:
+            InputError: the collection has no embeddings, no source has such a name, there is no filling to go on
+                with, or what `fill` refuses.
+            LockedError: another process is writing.
+        """
+        with self.collection.writer() as writer:
+            self.refresh()
+            points = self.points()
+            if not points.embeddings.size:
+                raise InputError(f"{self.path} has no embeddings to fill with; ingest with an encoder first")
+            if again:
+                roles = Roles(tuple(instructions), tuple(questions))
+                filling = fill_points(
+                    points, roles, method, chart=chart, key=key, progress=progress, **options
+                )
+            else:
+                places = self.places()
+                if places is None:
+                    raise InputError(f"{self.path} has no filling to go on with; fill it once without that")
+                if places.stale:
+                    raise InputError(
+                        f"{self.path}: the embeddings were made anew since it was filled; fill it again"
+                    )
+                roles = places.roles
+                filling = refill_points(points, places, method, key=key, **options)
+            folder = writer.new_part()
+            write_places(folder, points, filling, roles, self.settings.encoder_part)
+            old = self.view.number_of(self.settings.places_part)
+            drop = [] if old is None else [old]
+            writer.commit([NewPart(folder)], drop=drop, settings={"places_part": folder.name})
+        self.refresh()
+        return filling
+
+    def places(self, points: Points | None = None) -> Places | None:
+        """Where each of `points()` lies (give them if they are at hand), by the last `fill`; None before the
+        first. Points that came after it have been given a place among the others."""
+        self.view  # noqa: B018 - the settings are those of the generation that answers
+        if not self.settings.places_part:
+            return None
+        folder = self.path / "parts" / self.settings.places_part
+        return load_places(folder, points or self.points(), self.settings.encoder_part)
+
     def verify(self, *, progress: Progress = SILENT) -> list[str]:
         """Read every stored byte again; returns each problem found, [] if the collection is sound."""
         return self.collection.verify(progress=progress)
@@ -442,16 +535,23 @@ class Sphere:
         """What the collection holds and what it was made with."""
         view = self.view
         stats = self.collection.stats()
+        filling = "none"
+        if self.settings.places_part:
+            try:
+                filling = str(self.places())
+            except FormatError as error:
+                filling = str(error)
         return {
             **stats,
             "windows": view.lexical.documents,
             "points": view.live_points,
             "unit": self.settings.points,
             "dimensions": view.vectors[0].codes.width if view.vectors else 0,
+            "filling": filling,
             **{
                 name: value
                 for name, value in vars(self.settings).items()
-                if name not in ("encoder_part", "points")
+                if name not in ("encoder_part", "places_part", "points")
             },
         }
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from thesphere.errors import FormatError
 from thesphere.lexical.score import Lexical
-from thesphere.readers import path_of
+from thesphere.readers import analysis_text, path_of
 from thesphere.scan import Part
 from thesphere.sphere.part import PartReader
 from thesphere.sphere.record import Identity, Record
@@ -75,6 +75,10 @@ class View:
             raise FormatError("some parts of the collection have no vectors: run `thesphere verify`")
         return [part for part in rows if part is not None]
 
+    def number_of(self, folder: str) -> int | None:
+        """The number of the part in that folder, None if there is none."""
+        return next((part.id for part in self.snapshot.parts if part.folder.name == folder), None)
+
     def locate_window(self, window: int) -> tuple[PartReader, int]:
         """(part, number of the window in it)."""
         index = int(np.searchsorted(self.window_offsets, window, side="right")) - 1
@@ -116,9 +120,26 @@ class View:
                 if part.live is None or part.live[document]:
                     yield part, document, part.record(document)
 
+    def texts(self, limit: int) -> list[str]:
+        """The first `limit` bytes of each live point, decoded, in the order of `points`; windows are read
+        once."""
+        found = []
+        for index, part in enumerate(self.parts):
+            live = self.points_live[self.point_offsets[index] : self.point_offsets[index + 1]]
+            starts, ends = part.point_spans
+            for window in np.unique(part.point_window[live]).tolist():
+                document = int(part.window_document[window])
+                first, last = part.window_span(window)
+                data, encoding = self.read(part, document, first, last)[0], part.record(document).encoding
+                for point in range(*part.window_point[window : window + 2].tolist()):
+                    begin, end = int(starts[point]) - first, int(ends[point]) - first
+                    found.append(analysis_text(data[begin : min(end, begin + limit)], encoding))
+        return found
+
     def points(self) -> Points:
         """All live points."""
         names: list[str] = []
+        digests: list[str] = []
         numbers: dict[Identity, int] = {}  # index in `names`: a document may lie in several parts
         columns: dict[str, list[np.ndarray]] = {k: [] for k in ("e", "p", "h", "s", "t", "n")}
         rows = self.vectors
@@ -133,6 +154,7 @@ class View:
                     number[document] = numbers.setdefault(record.source, len(names))
                     if number[document] == len(names):
                         names.append(record.names[0])
+                        digests.append(record.digest)
             columns["n"].append(number[part.window_document[part.point_window]][mask])
             columns["s"].append(starts[mask])
             columns["t"].append(ends[mask])
@@ -154,6 +176,7 @@ class View:
             ends=whole("t", np.int64),
             sources=whole("n", np.int64),
             names=names,
+            digests=digests,
             unit=unit,
         )
 
