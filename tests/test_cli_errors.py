@@ -211,7 +211,10 @@ def test_two_writers_and_an_interrupt(collection: Path, notes: Path, tmp_path: P
     copy = shutil.copytree(collection, tmp_path / "copy.sphere")
     (copy / "writer.lock").unlink(missing_ok=True)
     line = [COMMAND, "ingest", "-", "--into", str(copy)]
-    with subprocess.Popen(line, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as first:
+    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
+    # a suite that runs in the background has interrupts ignored, and its children would inherit that
+    heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    with subprocess.Popen(line, **pipes, **heard, text=True) as first:
         try:
             deadline = time.monotonic() + 120
             while not (copy / "writer.lock").exists() or (copy / "writer.lock").stat().st_size == 0:
