@@ -19,12 +19,13 @@ import numpy as np
 
 from thesphere.errors import InputError, MissingExtra
 from thesphere.filling.cuts import boundaries, rank
+from thesphere.filling.given import MANY
 from thesphere.filling.problem import Pass, Problem, State
 from thesphere.geometry import generator
 from thesphere.sampling import Couplings, couple, resolution
 
-WORK = 4e7  # couplings and pairs read in all steps together
-FEWEST, MOST = 8, 400  # steps
+WORK = 6e7, 3e7  # couplings and pairs read in all steps together: up to MANY points, and beyond
+FEWEST, MOST = 6, 400  # steps
 DRAWN = 2  # pairs of a point and step
 KEPT = 0.25  # share of its displacement from the ideal that a radius keeps over a pass: exp(-time)
 JUDGED = 50_000  # points, about, whose closeness is measured
@@ -53,7 +54,7 @@ class Carried(NamedTuple):
 class Langevin:
     """Annealed Langevin filling; needs the extra `jax`.
 
-    The number of lateral steps follows from N: a fixed amount of work, 8 to 400 steps, in `passes` equal
+    The number of lateral steps follows from N: a fixed amount of work, 6 to 400 steps, in `passes` equal
     portions. Sharpness rises from 1 to what N points resolve, so that the chart is sorted from coarse to
     fine. Float32 is enough for positions; radii are float64, as a million ranks need it.
 
@@ -77,7 +78,7 @@ class Langevin:
     neighbours: int = 8
     repulsion: float = 0.25
     pace: float = 0.95
-    passes: int = 4
+    passes: int = 2
     lateral_steps: int | None = None
 
     def __post_init__(self) -> None:
@@ -126,7 +127,8 @@ class Langevin:
         """Lateral steps for that many points."""
         if self.lateral_steps is not None:
             return self.lateral_steps
-        return int(np.clip(WORK // (max(1, points) * (self.neighbours + DRAWN)), FEWEST, MOST))
+        work = WORK[points > MANY]
+        return int(np.clip(work // (max(1, points) * (self.neighbours + DRAWN)), FEWEST, MOST))
 
     def _anneal(self, positions: np.ndarray, couplings: Couplings, passes: int, key: int) -> np.ndarray:
         jax, sampler = _kernels()

@@ -12,13 +12,14 @@ import numpy as np
 
 from thesphere.errors import InputError
 from thesphere.filling.cuts import boundaries, moved, start
+from thesphere.filling.given import MANY
 from thesphere.filling.problem import Pass, Problem, State
 from thesphere.filling.prominence import overflow
 from thesphere.geometry import generator
 from thesphere.runtime import workers
 from thesphere.sampling import Couplings, couple, resolution
 
-WORK = 1.5e8  # cosines of all exploring passes together
+WORK = 2.5e8, 1.5e8  # cosines of all exploring passes together: up to MANY points, and beyond
 FEWEST, MOST = 4, 40  # exploring passes
 CROWD = 4  # points that a point keeps away from, drawn anew in each pass
 TABLE = 64  # sets of directions and crowds per pass, shared by turns
@@ -136,7 +137,7 @@ class Lateral:
         if self.explorations is not None:
             return self.explorations
         read = (self.neighbours + CROWD) * (self.directions + 2)
-        return int(np.clip(WORK // (max(1, points) * read), FEWEST, MOST))
+        return int(np.clip(WORK[points > MANY] // (max(1, points) * read), FEWEST, MOST))
 
 
 def without_room(state: State, capacities: np.ndarray) -> np.ndarray:

@@ -41,7 +41,8 @@ def search_cells(rows: np.ndarray, k: int, *, probes: int, key: int, axes: int |
     else:
         cells = all_pairs(guides, centres, min(probes, len(centres))).ids
     order = np.argsort(cells[:, 0], kind="stable").astype(np.int32)
-    sorted_rows, cells = rows[order], cells[order]
+    cells = cells[order]
+    sorted_rows = rows[order] if cells.shape[1] > 1 else None  # one turn reads every row once: no copy pays
     pieces, firsts = _pieces(np.bincount(cells[:, 0], minlength=len(centres)))
     places = np.arange(len(rows), dtype=np.int32)
     ids, best = empty_lists(len(rows), k)
@@ -56,14 +57,16 @@ def search_cells(rows: np.ndarray, k: int, *, probes: int, key: int, axes: int |
 
             def work(piece: int, asking=asking, bounds=bounds) -> None:
                 some = slice(pieces[piece], pieces[piece + 1])
+                held = rows[order[some]] if sorted_rows is None else sorted_rows[some]
                 for first in range(bounds[piece], bounds[piece + 1], ROWS):
                     who = asking[first : min(first + ROWS, bounds[piece + 1])]
+                    asked = held[who - pieces[piece]] if sorted_rows is None else sorted_rows[who]
                     lists, scores = ids[who], best[who]
-                    keep_best(sorted_rows[who] @ sorted_rows[some].T, places[some], who, lists, scores)
+                    keep_best(asked @ held.T, places[some], who, lists, scores)
                     ids[who], best[who] = lists, scores
 
             list(pool.map(work, range(len(pieces) - 1)))
-        if cells.shape[1] > 1:  # within one cell, the neighbours' neighbours have all been scored
+        if sorted_rows is not None:  # within one cell, the neighbours' neighbours have all been scored
             old, ids, best = ids, ids.copy(), best.copy()
 
             def widen(first: int) -> None:
