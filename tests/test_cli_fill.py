@@ -243,3 +243,16 @@ def test_two_files_of_one_stem(rows: Path, command, tmp_path: Path):
     np.save(tmp_path / "rows.npy", np.ones((4, 2), np.float32))
     done = command("fill", tmp_path)
     assert done.returncode == 1 and "one file" in done.stderr and not list(tmp_path.glob("sphere_*"))
+
+
+def test_a_refill_moves_no_more_than_the_balance_asks(tmp_path: Path, command):
+    rng = np.random.default_rng(5)
+    for number, count in enumerate((4000, 40)):
+        np.save(tmp_path / f"{number}.npy", rng.normal(size=(count, 8)).astype(np.float32))
+        done = command("import", tmp_path / f"{number}.npy", "--into", tmp_path / "v.sphere")
+        assert done.returncode == 0, done.stderr
+        if number == 0:
+            filled = command("fill", tmp_path / "v.sphere", "--chart", "pca", "--shells", 16)
+            assert filled.returncode == 0, filled.stderr
+    told = json.loads(command("fill", tmp_path / "v.sphere", "--refill", "--json").stdout)
+    assert told["converged"] and told["measures"]["moved"] == 0 and 0 < told["tv"][-1] <= 0.01

@@ -157,15 +157,15 @@ def _band(preset: str | None, low: float | None, high: float | None) -> tuple[fl
     return (known[0] if low is None else low, known[1] if high is None else high)
 
 
-def _method(name: str | None, weighted: bool, temperature: str | None, default: str) -> Strategy:
-    """The strategy that the options name, with its temperature."""
+def _method(name: str | None, weighted: bool, temperature: str | None, default: str) -> str | Strategy:
+    """What the options name: a method with its defaults (those of a refill may differ), or at a temperature."""
     if name is None:
         name = "entropy_weighted" if weighted or temperature is not None else default
     chosen = strategy(name)
     if weighted and chosen.name != "entropy_weighted":
         raise misuse(f"--method {name} and an entropy-weighted filling were both asked for; choose one")
     if temperature is None or (temperature == "auto" and chosen.name == "entropy_weighted"):
-        return chosen
+        return name
     if not hasattr(chosen, "temperature"):
         raise misuse(f"--method {name} has no temperature; entropy_weighted, energy and langevin have one")
     return replace(chosen, temperature=_number(temperature))  # pyright: ignore[reportArgumentType]

@@ -501,7 +501,7 @@ class Sphere:
                     points, roles, method, chart=chart, key=key, progress=progress, **options
                 )
             else:
-                places = self.places()
+                places = self.places(points)
                 if places is None:
                     raise InputError(f"{self.path} has no filling to go on with; fill it once without that")
                 if places.stale:

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 
+from thesphere.geometry import generator
 from thesphere.neighbours.graph import Edges, Neighbours
 
 Metric = Literal["cosine", "ip"]
@@ -40,7 +41,7 @@ class Problem:
 
     def random(self, stream: int) -> np.random.Generator:
         """The generator of the key's stream of that number."""
-        return np.random.Generator(np.random.Philox(key=np.array([self.key, stream], np.uint64)))
+        return generator(self.key, stream)
 
 
 class Divided(NamedTuple):
