@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from thesphere.errors import FormatError, InputError, NotFoundError, SchemaError, SphereError, VerifyError
 from thesphere.roots import Found, Roots
-from thesphere.roots.index import _digest
+from thesphere.roots.folder import digest
 from thesphere.store.tensors import map_tensors, write_tensors
 
 METRICS = ("ip", "cosine")
@@ -211,7 +211,7 @@ def test_made_up_files_are_refused(tmp_path):
 
     def load(changed=None, **told):
         new = {**arrays, **(changed or {})}
-        write_tensors(path, new, {**about, "sha256": _digest(new), **told})
+        write_tensors(path, new, {**about, "sha256": digest(new), **told})
         return Roots.load(tmp_path)
 
     load()

@@ -75,6 +75,21 @@ def interference(
         InputError: shapes that do not belong together, values that are not finite, or options out of range.
         MissingExtra: JAX is not installed.
     """
+    if not 0 <= least_confidence <= 1:
+        raise InputError(f"the least confidence is {least_confidence}; give 0 to 1")
+    coefficients, limit, spread = field(activations, positions, band_limit=band_limit, width=width)
+    largest = np.abs(np.asarray(activations, np.float64)).max(initial=0) or 1.0
+    apart = min(2 * spread, np.pi / 2) if separation is None else separation
+    peaks = harmonics.find_peaks(coefficients / largest, max_peaks=max_peaks, separation=apart)
+    held = peaks.confidences >= least_confidence
+    centres, strengths, confidences, apertures = (column[held] for column in peaks)
+    return Interference(coefficients, limit, spread, centres, strengths * largest, confidences, apertures)
+
+
+def field(
+    activations: Any, positions: Any, *, band_limit: int = 64, width: float | None = None
+) -> tuple[np.ndarray, int, float]:
+    """The field alone, as in `interference`: (coefficients, band limit after clamping, width)."""
     amplitudes, places = np.asarray(activations, np.float64), np.asarray(positions, np.float64)
     if amplitudes.ndim != 1 or places.shape != (len(amplitudes), 3):
         raise InputError(
@@ -87,8 +102,6 @@ def interference(
         raise InputError(f"the band limit is {band_limit!r}; give a whole number")
     if not 1 <= band_limit <= 256:
         raise InputError(f"the band limit is {band_limit}; give 1 to 256")
-    if not 0 <= least_confidence <= 1:
-        raise InputError(f"the least confidence is {least_confidence}; give 0 to 1")
     if not (amplitudes > 0).any():
         amplitudes = np.zeros_like(amplitudes)
     largest = np.abs(amplitudes).max(initial=0) or 1.0
@@ -98,13 +111,7 @@ def interference(
     degrees = np.arange(limit + 1)
     alone = float((2 * degrees + 1) @ window[degrees**2] / (4 * np.pi))
     coefficients = harmonics.scatter(places, amplitudes / largest, limit) * window / alone
-    apart = min(2 * spread, np.pi / 2) if separation is None else separation
-    peaks = harmonics.find_peaks(coefficients, max_peaks=max_peaks, separation=apart)
-    held = peaks.confidences >= least_confidence
-    centres, strengths, confidences, apertures = (column[held] for column in peaks)
-    return Interference(
-        coefficients * largest, limit, spread, centres, strengths * largest, confidences, apertures
-    )
+    return coefficients * largest, limit, spread
 
 
 def intensity_grid(result: Interference, n_theta: int = 180, n_phi: int = 360) -> np.ndarray:

@@ -16,10 +16,13 @@ class Found:
         ids: int64 [Q, k], -1 where there are fewer than k rows.
         scores: float32 [Q, k], the float64 scores rounded (kept finite where they exceed float32), -inf
             beside id -1.
-        status: Q times "exact" (proved equal to full enumeration) or "partial" (the budget ended first).
+        status: Q times "exact" (proved equal to full enumeration), "probable" (stopped by a rule that was
+            calibrated for a mean recall) or "partial" (the budget ended first).
         gap: float64 [Q]: how much better than the k-th score a row that was not looked at could be at most;
             0 when exact, infinite while fewer than k rows were seen.
         cost: of all Q queries together; `bytes_stored` is what Q full scans read.
+        opened: int64 [Q], cells that were opened or proved useless; empty for a flat index.
+        recall: what was asked for, None if nothing.
     """
 
     ids: np.ndarray
@@ -27,3 +30,5 @@ class Found:
     status: Sequence[Status]
     gap: np.ndarray
     cost: Cost = field(default_factory=Cost)
+    opened: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    recall: float | None = None

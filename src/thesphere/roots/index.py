@@ -1,49 +1,131 @@
-"""Roots: vectors with a flat, certified index.
+"""Roots: an index over vectors, flat and proved while it is small, divided into cells when it is large.
 
-Every answer is proved: bounds from int8 codes leave a few rows undecided, which are scored in float64 (see
-`thesphere.scan`). Rows are kept in the order of their ids, so that equal scores fall in the order of ids.
+Flat (see `thesphere.scan`): bounds from int8 codes leave a few rows undecided, which are scored in float64.
+Cells (see `thesphere.roots.search`): a router orders them, a query opens them until a calibrated rule says that
+it has found what it was asked for; or all that cannot be proved useless, then its answer is exact.
 """
 
-import hashlib
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
-from thesphere.errors import FormatError, InputError, SchemaError, VerifyError
+from thesphere.errors import InputError
+from thesphere.roots import folder
+from thesphere.roots.calibrate import KS, Calibration, calibrate
+from thesphere.roots.cells import Cells, build_cells
+from thesphere.roots.change import add_rows, drop_rows, renumber
+from thesphere.roots.config import RootsConfig
 from thesphere.roots.found import Found
-from thesphere.scan import Codes, Metric, Part, encode, exact, search
+from thesphere.roots.proof import verify
+from thesphere.roots.search import LIVE, Index, Visited, coded_reaches, slack_of, visit, within
+from thesphere.roots.stop import EVERYTHING, Stop
+from thesphere.roots.trace import trace_of
+from thesphere.scan import Codes, Metric, Part, Result, bounds, encode, exact, search
+from thesphere.scan.block import Queries
+from thesphere.scan.grouped import Slots
 from thesphere.scan.rows import as_rows
-from thesphere.store.part import disk_error
-from thesphere.store.tensors import map_tensors, write_tensors
 from thesphere.types import Cost, Status
 
-FILE = "roots.safetensors"
-FORMAT = "thesphere.roots"
-VERSION = 1
-_BLOCK = 1 << 16  # rows that are checked at a time
-_LARGEST = float(np.finfo(np.float32).max)
+LARGEST = float(np.finfo(np.float32).max)
+RECALL = 0.95  # what cells answer with when nothing is asked for
+CALIBRATED_ON = 1000  # queries that are made up when none are given
+SPARSE = 0.05  # share of the rows up to which a filter's rows are scored without the cells
 
 
-class Roots:
-    """An index over vectors; made by `build` or `load`, never changed afterwards.
+@dataclass(frozen=True)
+class Content:
+    """One state of an index: searches that are under way keep theirs while rows are added or removed.
 
     Attributes:
         vectors: float32 [N, D], in the order of ids.
         ids: int64 [N], ascending.
-        metric: "ip" or "cosine".
-        codes: the int8 rows that are scanned.
+        codes: the int8 rows by row, of a flat index.
+        cells: instead of them, of a large one.
     """
 
-    def __init__(self, vectors: np.ndarray, ids: np.ndarray, metric: Metric, codes: Codes) -> None:
-        self.vectors = vectors
-        self.ids = ids
-        self.metric: Metric = metric
-        self.codes = codes
+    vectors: np.ndarray
+    ids: np.ndarray
+    metric: Metric
+    codes: Codes | None
+    cells: Cells | None
+
+    @cached_property
+    def index(self) -> Index:
+        cells = self.cells
+        assert cells is not None
+        slots = Slots(cells.codes, cells.rows, cells.starts, self.vectors, self.metric)
+        cosine = self.metric == "cosine"
+        reaches = coded_reaches(cells.reaches, cells.router, slots.codes.width) if cosine else cells.reaches
+        return Index(slots, cells.router, reaches, cells.norms)
+
+    @cached_property
+    def homes(self) -> np.ndarray:
+        """int32 [N]: the slot of each row that is no second copy."""
+        cells = self.cells
+        assert cells is not None
+        homes = np.empty(len(self.ids), dtype=np.int32)
+        own = np.flatnonzero(~cells.copies)
+        homes[cells.rows[own]] = own
+        return homes
+
+    def coded(self, rows: np.ndarray | slice) -> Codes:
+        """The codes of some rows."""
+        if self.codes is not None:
+            at, codes = rows, self.codes
+        else:
+            assert self.cells is not None
+            at, codes = self.homes[rows], self.cells.codes
+        return Codes(codes.codes[at], codes.scales[at], codes.residuals[at], codes.lengths[at], codes.width)
+
+    @property
+    def row_bytes(self) -> int:
+        codes = self.codes if self.cells is None else self.cells.codes
+        assert codes is not None
+        return codes.row_bytes
+
+
+class Roots:
+    """An index over vectors; made by `build` or `load`.
+
+    Attributes:
+        config: how it is divided.
+        calibrations: by k, the rules by which its searches stop; none where it is flat.
+    """
+
+    def __init__(
+        self,
+        content: Content,
+        config: RootsConfig,
+        calibrations: Sequence[Calibration] = (),
+        key: int | None = None,
+    ) -> None:
+        """Use `build` or `load`."""
+        self._content = content
+        self.config = config
+        self.calibrations = tuple(calibrations)
+        self._key = key
 
     @classmethod
-    def build(cls, vectors, metric: Metric = "ip", *, ids=None) -> "Roots":
+    def build(
+        cls,
+        vectors: Any,
+        metric: Metric = "ip",
+        *,
+        ids: Any = None,
+        config: RootsConfig | None = None,
+        key: int | None = None,
+        threads: int | None = None,
+        queries: Any = None,
+        text: Any = None,
+        roles: np.ndarray | None = None,
+        prominence: np.ndarray | None = None,
+    ) -> "Roots":
         """Index vectors as they are: magnitudes count with "ip" and cancel with "cosine".
 
         Args:
@@ -51,187 +133,516 @@ class Roots:
                 and must not be changed afterwards.
             metric: "ip" (inner product) or "cosine" (0 for a zero vector).
             ids: distinct integers [N] >= 0 to answer with; 0 .. N - 1 when left out.
+            config: from how many rows on there are cells, and which.
+            key: seed of everything that is drawn (None: 0); same key, same index.
+            threads: workers; all cores unless given. The index does not depend on it.
+            queries: numbers [Q, D] like those that will be asked, some hundreds or more: the router and the
+                calibration learn from them. Without them rows stand in, and the rules are stricter.
+            text: N bytes objects, or (uint8 bytes, offsets [N + 1]): for the roots' sketches.
+            roles: [N] of 0, 1, 2 (see `thesphere.geometry.zones`): no cell holds rows of two.
+            prominence: numbers [N] in place of the norms, for the roots' statistics.
 
         Raises InputError for other shapes, NaN or infinity (by row), repeated or negative ids, other metrics.
         """
         if metric not in ("ip", "cosine"):
             raise InputError(f"metric is {metric!r}, expected 'ip' or 'cosine'")
+        config = RootsConfig() if config is None else config
         rows = as_rows(vectors)
         names = np.arange(len(rows)) if ids is None else _names(ids, len(rows))
-        if not _ascending(names):
+        if not folder.ascending(names):
             order = np.argsort(names, kind="stable")
             names, rows = names[order], rows[order]
-            if not _ascending(names):
+            if not folder.ascending(names):
                 twice = names[1:][np.diff(names) == 0][0]
                 raise InputError(f"ids: {twice} is given twice; each row needs its own")
-        return cls(rows, names, metric, encode(rows))
+            roles, prominence = (
+                None if each is None else np.asarray(each)[order] for each in (roles, prominence)
+            )
+            text = _reordered(text, order)
+        asked = None if queries is None else as_rows(queries, "queries", rows.shape[1])
+        if len(rows) < config.flat_below:
+            return cls(Content(rows, names, metric, encode(rows), None), config, key=key)
+        described = {"text": text, "roles": roles, "prominence": prominence, "queries": asked}
+        cells = build_cells(rows, metric, config, key=key, threads=threads, **described)
+        if not config.members:
+            return cls(Content(rows, names, metric, None, cells.without_members()), config, key=key)
+        roots = cls(Content(rows, names, metric, None, cells), config, key=key)
+        roots.calibrate(asked, threads=threads)
+        return roots
 
     def __len__(self) -> int:
-        return len(self.vectors)
+        return len(self.ids)
+
+    @property
+    def vectors(self) -> np.ndarray:
+        """float32 [N, D], in the order of ids."""
+        return self._content.vectors
+
+    @property
+    def ids(self) -> np.ndarray:
+        """int64 [N], ascending."""
+        return self._content.ids
+
+    @property
+    def metric(self) -> Metric:
+        """ "ip" or "cosine"."""
+        return self._content.metric
+
+    @property
+    def codes(self) -> Codes:
+        """The int8 rows, in the order of ids (gathered if they lie in cells)."""
+        content = self._content
+        return content.codes if content.codes is not None else content.coded(slice(None))
+
+    @property
+    def cells(self) -> Cells | None:
+        """The cells, or None where the index is flat."""
+        return self._content.cells
 
     @property
     def width(self) -> int:
         """D, the width of the vectors."""
-        return self.codes.width
+        return self.vectors.shape[1]
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes that a scan reads per row."""
+        return self._content.row_bytes
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the index beside vectors and ids."""
+        content = self._content
+        arrays = folder.named(content.codes, content.cells, self.calibrations)
+        return sum(array.nbytes for array in arrays.values())
 
     def search(
         self,
-        queries,
+        queries: Any,
         k: int = 10,
         *,
+        recall: float | None = None,
         exact: bool | None = None,
         budget: int | None = None,
+        filter: Any = None,
         threads: int = 1,
+        device: Any = None,
     ) -> Found:
         """The k best rows for each query.
+
+        A flat index proves every answer. With cells, the mean recall that is asked for decides how far a query
+        goes (0.95 unless told); how far it was calibrated is in `calibrations`. Beyond the largest k that was
+        calibrated, 100, answers are exact.
 
         Args:
             queries: numbers [Q, D], or [D] for one; used as float32.
             k: how many, 0 or more.
-            exact: True asks for a proved answer, which a flat index gives anyway unless a budget is set.
-            budget: bytes of codes to scan per query at most, rows in the order of ids; the survivors' float64
-                scores come on top (both are in the cost). The answer is "partial" unless the norms of the
-                rows left out prove that none of them belongs into it.
+            recall: 0 to 1, the mean share of the true k best rows; 1 is exact.
+            exact: True asks for proved answers.
+            budget: bytes of codes to scan per query at most; float64 scores of the survivors come on top (both
+                are in the cost). Alone it is spent; with `recall`, whatever ends first. Answers that it cut
+                short are "partial" unless bounds prove them.
+            filter: bool [N] in the order of ids, or integer ids: the rows that may be found. Few of them are
+                scored without the cells, exactly.
             threads: workers over blocks of queries; the answer does not depend on it.
+            device: True, or JAX devices: scan all rows there, proved as well (extra "jax").
 
-        Raises InputError for another width, NaN or infinity, a negative k or budget, budget with exact.
+        Raises InputError for another width, NaN or infinity, numbers out of range, exact with recall or budget.
         """
         begun = perf_counter()
-        if budget is not None and exact:
-            raise InputError("exact and budget exclude each other; leave one out")
+        content = self._content
+        if exact and (budget is not None or recall is not None):
+            raise InputError("exact excludes recall and budget; leave them out")
         if budget is not None and budget < 0:
             raise InputError(f"budget is {budget} bytes, expected 0 or more")
+        if recall is not None and not 0 <= recall <= 1:
+            raise InputError(f"recall is {recall}, expected 0 to 1")
         rows = as_rows(queries, "queries", self.width, one=True)
-        seen = len(self) if budget is None else min(len(self), int(budget) // self.codes.row_bytes)
-        result = search(
-            [self._part(seen)], rows, _whole(k, "k"), metric=self.metric, threads=_whole(threads, "threads")
+        k, threads = _whole(k, "k"), _whole(threads, "threads")
+        if k < 0 or threads < 1:
+            raise InputError(f"k is {k} and threads {threads}; expected k >= 0 and threads >= 1")
+        live = None if filter is None else _live(filter, self.ids)
+        if device is not None and device is not False:
+            if live is not None or budget is not None:
+                raise InputError("a device scans all rows; leave out filter and budget")
+            return self._found(content, rows, k, self._on_device(device, rows, k), begun)
+        if content.cells is None:
+            return self._flat(content, rows, k, budget, live, threads, begun)
+        if not content.cells.members:
+            raise InputError(
+                "the index was built without member lists: it routes but finds no rows; build it with members"
+            )
+        if live is not None and np.count_nonzero(live) <= SPARSE * len(self):
+            return self._sparse(content, rows, k, budget, live, threads, begun)
+        return self._visit(content, rows, k, recall, exact, budget, live, threads, begun)
+
+    def _visit(self, content: Content, rows, k, recall, exact, budget, live, threads, begun) -> Found:
+        rule, kept = EVERYTHING, max(1, min(k, len(self)))
+        if not exact and (budget is None or recall is not None) and k:
+            rule, kept = self._rule(RECALL if recall is None else recall, kept)
+        asked = Queries.of([Part(content.cells.codes.cut(0, 0), self.vectors[:0])], rows, self.metric)
+        slots = LIVE if live is None else live[content.cells.rows]
+        most = None if budget is None else int(budget) // content.row_bytes
+        seen = visit(content.index, asked, kept, stop=rule, budget=most, live=slots, threads=threads)
+        wide = np.full((len(rows), k), -1, dtype=np.int64)
+        scores = np.full((len(rows), k), -np.inf)
+        some = min(k, kept)
+        wide[:, :some], scores[:, :some] = seen.rows[:, :some], seen.scores[:, :some]
+        bar = scores[:, -1] if k else np.full(len(rows), np.inf)
+        # strictly: a row with the same score but a smaller id belongs before the k-th
+        proved = (seen.ceiling < bar) | np.isneginf(seen.ceiling)
+        left = np.maximum(seen.ceiling, bar) - np.where(np.isneginf(bar), 0, bar)
+        gap = np.where(proved, 0.0, np.where(np.isneginf(bar), np.inf, np.maximum(left, 0.0)))
+        cut = seen.spent | (rule is EVERYTHING)
+        status: list[Status] = [
+            "exact" if sure else "partial" if short else "probable"
+            for sure, short in zip(proved, cut, strict=True)
+        ]
+        names = np.where(wide < 0, -1, self.ids[wide]) if len(self) else wide
+        return Found(
+            names, _single(scores), status, gap, self._cost(content, rows, seen, begun), seen.opened, recall
         )
-        gap = self._gap(rows, result.scores, seen)
+
+    def _cost(self, content: Content, rows: np.ndarray, seen: Visited, begun: float) -> Cost:
+        routed = int(content.cells.router.dots * content.cells.codes.codes.shape[1] * len(rows))
+        rescored = int(seen.rescored.sum())
+        points = int(seen.points.sum())
+        return Cost(
+            bytes_scanned=points * content.row_bytes + routed + rescored * 4 * self.width,
+            bytes_stored=len(rows) * (len(self) * content.row_bytes + self.vectors.nbytes),
+            points_scanned=points,
+            rescored=rescored,
+            milliseconds=1000 * (perf_counter() - begun),
+        )
+
+    def _rule(self, recall: float, k: int) -> tuple[Stop, int]:
+        """The rule for a recall, and how many rows it must be asked for."""
+        for calibration in self.calibrations:
+            if calibration.k >= k and recall < 1:
+                rule = calibration.stop(recall)
+                return rule, k if rule is EVERYTHING else min(calibration.k, max(1, len(self)))
+        return EVERYTHING, k
+
+    def _flat(self, content: Content, rows, k, budget, live, threads, begun) -> Found:
+        seen = len(self) if budget is None else min(len(self), int(budget) // content.row_bytes)
+        codes = content.codes.cut(0, seen)
+        part = Part(codes, self.vectors[:seen], live=None if live is None else live[:seen])
+        result = search([part], rows, k, metric=self.metric, threads=threads)
+        gap = np.zeros(len(rows))
+        if seen < len(self) and k:  # later rows have larger ids: one that only equals the k-th stays outside
+            norms = np.linalg.norm(rows.astype(np.float64), axis=1)
+            farthest = float(content.codes.norms[seen:].max())
+            reach = norms * farthest if self.metric == "ip" else np.sign(norms * farthest)
+            # 1e-9: rounding of norms and scores
+            gap = np.maximum(reach * (1 + 1e-9) - result.scores[:, -1], 0.0)
+        return self._found(content, rows, k, result, begun, gap)
+
+    def _sparse(self, content: Content, rows, k, budget, live, threads, begun) -> Found:
+        """Few rows may be found: they are scored without the cells."""
+        chosen = np.flatnonzero(live)
+        seen = len(chosen) if budget is None else min(len(chosen), int(budget) // content.row_bytes)
+        part = Part(content.coded(chosen[:seen]), self.vectors[chosen[:seen]])
+        result = search([part], rows, k, metric=self.metric, threads=threads)
+        ids = np.where(result.ids < 0, -1, chosen[result.ids]) if seen else result.ids
+        gap = np.zeros(len(rows))
+        if seen < len(chosen) and k:
+            norms = np.linalg.norm(rows.astype(np.float64), axis=1)
+            farthest = float(content.coded(chosen[seen:]).norms.max())
+            reach = norms * farthest if self.metric == "ip" else np.sign(norms * farthest)
+            gap = np.maximum(reach * (1 + 1e-9) - result.scores[:, -1], 0.0)
+        return self._found(content, rows, k, replace(result, ids=ids), begun, gap)
+
+    def _found(self, content: Content, rows, k, result: Result, begun: float, gap=None) -> Found:
+        gap = np.zeros(len(rows)) if gap is None else gap
         status: list[Status] = ["partial" if open_ else "exact" for open_ in gap > 0]
         ids = np.where(result.ids < 0, -1, self.ids[result.ids]) if len(self) else result.ids
-        full = len(rows) * len(self) * self.codes.row_bytes
         cost = Cost(
-            bytes_scanned=result.rows * self.codes.row_bytes + result.rescored * 4 * self.width,
-            bytes_stored=full + len(rows) * self.vectors.nbytes,
+            bytes_scanned=result.rows * content.row_bytes + result.rescored * 4 * self.width,
+            bytes_stored=len(rows) * (len(self) * content.row_bytes + self.vectors.nbytes),
             points_scanned=result.rows,
             rescored=result.rescored,
             milliseconds=1000 * (perf_counter() - begun),
         )
         return Found(ids, _single(result.scores), status, gap, cost)
 
-    def verify(self, found: Found, queries) -> None:
+    def within(
+        self, queries: Any, score: float, *, filter: Any = None
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """All rows that score at least `score`, exactly: for each query (ids int64, scores float64), the best
+        first, equal ones by id.
+
+        Args:
+            queries: numbers [Q, D], or [D] for one.
+            score: the least inner product or cosine.
+            filter: as in `search`.
+
+        Raises InputError for another width, NaN or infinity.
+        """
+        if not np.isfinite(score):
+            raise InputError(f"score is {score}, expected a finite number")
+        content = self._content
+        rows = as_rows(queries, "queries", self.width, one=True)
+        live = None if filter is None else _live(filter, self.ids)
+        if content.cells is None:
+            part = Part(content.codes, self.vectors)
+            chosen = [np.flatnonzero(bounds(part, row, self.metric)[1] >= score) for row in rows]
+            chosen = chosen if live is None else [some[live[some]] for some in chosen]
+        else:
+            asked = Queries.of([Part(content.cells.codes.cut(0, 0), self.vectors[:0])], rows, self.metric)
+            slots = LIVE if live is None else live[content.cells.rows]
+            chosen, _ = within(content.index, asked, float(score), slots)
+        found = []
+        for row, some in zip(rows, chosen, strict=True):
+            scores = self._scores(row, some)
+            kept = scores >= score
+            order = np.argsort(-scores[kept], kind="stable")
+            found.append((self.ids[some[kept][order]], scores[kept][order]))
+        return found
+
+    def _scores(self, query: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Float64 scores of some rows."""
+        vectors = self.vectors[rows]
+        return exact(Part(encode(vectors), vectors), query, np.arange(len(rows)), self.metric)
+
+    def calibrate(self, queries: Any = None, *, threads: int | None = None) -> "Roots":
+        """Choose the stopping rules on queries like those that will be asked; nothing to do where it is flat.
+
+        Args:
+            queries: numbers [Q, D], not rows of the index; a thousand or more, so that a mean recall of 0.99 can
+                be told from 0.98. Without them rows stand in that do not find themselves, and rows that were
+                moved, with stricter rules.
+            threads: workers; all cores unless given.
+        """
+        content = self._content
+        if content.cells is None:
+            return self
+        if queries is None:
+            from thesphere.roots.calibrate import calibration_queries
+
+            made, own = calibration_queries(self.vectors, self.metric, CALIBRATED_ON, self._key)
+        else:
+            made, own = as_rows(queries, "queries", self.width), None
+        asked = Queries.of([Part(content.cells.codes.cut(0, 0), self.vectors[:0])], made, self.metric)
+        source = "points" if queries is None else "queries"
+        self.calibrations = tuple(
+            calibrate(trace_of(content.index, asked, k, own, threads=threads), k, source=source)
+            for k in KS
+            if k < len(self)
+        )
+        return self
+
+    def add(
+        self, vectors: Any, ids: Any = None, *, threads: int | None = None, **described: Any
+    ) -> np.ndarray:
+        """Add rows without building again: they join the nearest cells, and cells that grow too large are split.
+
+        Each call copies the arrays of the index once, so add many rows at a time. The rules stay as calibrated.
+
+        Args:
+            vectors: numbers [n, D].
+            ids: distinct integers [n] that the index does not have; the next free ones when left out.
+            threads: workers; all cores unless given.
+            **described: roles, prominence, text of the rows (see `build`), of all rows where cells keep them.
+
+        Returns their ids, int64 [n]. Raises InputError as `build`.
+        """
+        old = self._content
+        rows = as_rows(vectors, "vectors", self.width)
+        first = int(self.ids[-1]) + 1 if len(self) else 0
+        names = np.arange(first, first + len(rows)) if ids is None else _names(ids, len(rows))
+        together = np.concatenate([self.ids, names])
+        order = np.argsort(together, kind="stable")
+        if not folder.ascending(together[order]):
+            twice = together[order][1:][np.diff(together[order]) == 0][0]
+            raise InputError(f"ids: {twice} is in the index already, or given twice")
+        everything = np.concatenate([old.vectors, rows])
+        if old.cells is None:
+            built = Roots.build(
+                everything, self.metric, ids=together, config=self.config, key=self._key, threads=threads
+            )
+            self._content, self.calibrations = built._content, built.calibrations
+            return names
+        cells = add_rows(
+            old.cells,
+            old.vectors,
+            rows,
+            self.metric,
+            self.config,
+            key=self._key,
+            threads=threads,
+            **described,
+        )
+        if not folder.ascending(together):
+            places = np.empty(len(order), dtype=np.int64)
+            places[order] = np.arange(len(order))
+            cells, everything, together = renumber(cells, places), everything[order], together[order]
+        self._content = Content(everything, together, self.metric, None, cells)
+        return names
+
+    def remove(self, ids: Any, *, threads: int | None = None) -> int:
+        """Remove rows without building again: cells that shrink too far join others. Returns how many there were;
+        ids that the index does not have count nothing.
+
+        Raises InputError when ids are no integers.
+        """
+        old = self._content
+        names = np.asarray(ids).reshape(-1)
+        if len(names) and names.dtype.kind not in "iu":
+            raise InputError(f"ids: expected integers, got {names.dtype}")
+        live = ~np.isin(self.ids, names)
+        gone = len(live) - int(live.sum())
+        if not gone:
+            return 0
+        kept, left = old.vectors[live], old.ids[live]
+        if old.cells is None or not len(left):
+            self._content = Content(kept, left, self.metric, encode(kept), None)
+        else:
+            cells = drop_rows(
+                old.cells, old.vectors, live, self.metric, self.config, key=self._key, threads=threads
+            )
+            self._content = Content(kept, left, self.metric, None, cells)
+        return gone
+
+    def route(self, query: Any) -> int:
+        """The root that a query excites most. Raises InputError where the index is flat."""
+        return int(np.argmax(self.activate(query)))
+
+    def activate(self, query: Any) -> np.ndarray:
+        """float64 [K0]: the cosine of a query with each root's mean direction, 0 for a zero vector.
+
+        Raises InputError where the index is flat.
+        """
+        query = self._one(query).astype(np.float64)
+        centroid = self._cells().roots.centroid.astype(np.float64)
+        norms = np.linalg.norm(centroid, axis=1) * np.linalg.norm(query)
+        return np.divide(centroid @ query, norms, out=np.zeros(len(centroid)), where=norms > 0)
+
+    def cell_scores(self, query: Any) -> np.ndarray:
+        """float32 [K]: what the router promises of each cell, in units of score / |query|."""
+        return self._cells().router.scores(self._asked(query))[0]
+
+    def cell_ceilings(self, query: Any) -> np.ndarray:
+        """float64 [K]: no row of a cell scores more."""
+        asked, index = self._asked(query), self._content.index
+        if self.metric == "ip":
+            return asked.norms[0] * index.norms.astype(np.float64) * (1 + 1e-6)
+        if not asked.norms[0]:
+            return np.zeros(len(index))
+        best = index.router.scores(asked)[0].astype(np.float64) + slack_of(asked)[0] + index.reaches
+        return np.minimum(best, 1 + 1e-6)
+
+    def stop(self, recall: float, k: int) -> Stop:
+        """The calibrated rule for a mean recall of the first k; `EVERYTHING` where none is strict enough."""
+        return self._rule(recall, max(1, k))[0]
+
+    def scan_cells(
+        self, query: Any, cells: np.ndarray, k: int, budget_bytes: int
+    ) -> tuple[np.ndarray, np.ndarray, int, int]:
+        """The k best rows of some cells, read in the order given until the bytes are spent, the last cell as far
+        as they go: (distinct ids [<= k], their float64 scores, rows read, bytes read)."""
+        content, asked = self._content, self._asked(query)
+        starts = self._cells().starts
+        slots, left = [], int(budget_bytes) // content.row_bytes
+        for cell in np.asarray(cells, dtype=np.int64):
+            own = np.arange(starts[cell], min(starts[cell + 1], starts[cell] + left))
+            slots.append(own)
+            left -= len(own)
+        chosen = np.concatenate(slots) if slots else np.zeros(0, np.int64)
+        codes = content.cells.codes
+        coded = Codes(
+            codes.codes[chosen],
+            codes.scales[chosen],
+            codes.residuals[chosen],
+            codes.lengths[chosen],
+            codes.width,
+        )
+        rows, first = np.unique(content.cells.rows[chosen], return_index=True)
+        part = Part(
+            Codes(
+                coded.codes[first],
+                coded.scales[first],
+                coded.residuals[first],
+                coded.lengths[first],
+                codes.width,
+            ),
+            self.vectors[rows],
+        )
+        result = search([part], asked.exact.astype(np.float32), k, metric=self.metric)
+        found = result.ids[0][result.ids[0] >= 0]
+        return (
+            self.ids[rows[found]],
+            result.scores[0][: len(found)],
+            len(chosen),
+            len(chosen) * content.row_bytes,
+        )
+
+    def verify(self, found: Found, queries: Any, *, filter: Any = None) -> None:
         """Prove an answer again by scoring every row in float64, without the codes.
 
-        An "exact" row must be the full enumeration's first k; a "partial" one must hold true scores in order,
-        and nothing left out may beat its k-th score by more than the gap.
+        An "exact" row must be the full enumeration's first k; others must hold true scores in order, and nothing
+        left out may beat the k-th score by more than the gap.
 
         Raises VerifyError that names the query and what differs.
         """
         rows = as_rows(queries, "queries", self.width, one=True)
-        if len(rows) != len(found.ids):
-            raise InputError(f"the answer is of {len(found.ids)} queries, {len(rows)} were given")
-        whole, every = self._part(len(self)), np.arange(len(self))
-        for q, query in enumerate(rows):
-            truth = exact(whole, query, every, self.metric)
-            self._verify_one(q, truth, found)
+        live = None if filter is None else _live(filter, self.ids)
+        verify(found, rows, self.vectors, self.ids, self.metric, live)
 
-    def _verify_one(self, q: int, truth: np.ndarray, found: Found) -> None:
-        given, k = found.ids[q], found.ids.shape[1]
-        order = np.argsort(-truth, kind="stable")[:k]
-        if found.status[q] == "exact":
-            wanted = np.full(k, -1, dtype=np.int64)
-            wanted[: len(order)] = self.ids[order]
-            if not np.array_equal(given, wanted):
-                i = int(np.flatnonzero(given != wanted)[0])
-                raise VerifyError(f"query {q}: rank {i} is id {given[i]}, full enumeration has {wanted[i]}")
-            if found.gap[q] != 0:
-                raise VerifyError(f"query {q}: called exact with a gap of {found.gap[q]}")
-        kept = given[given >= 0]
-        places = np.searchsorted(self.ids, kept)
-        if not np.isin(kept, self.ids).all() or len(np.unique(kept)) != len(kept):
-            raise VerifyError(f"query {q}: an id is repeated or not in the index")
-        scores = truth[places]
-        wanted = np.full(k, -np.inf)
-        wanted[: len(kept)] = scores
-        if not np.array_equal(found.scores[q], _single(wanted)) or (np.diff(scores) > 0).any():
-            raise VerifyError(f"query {q}: the scores are not those of the ids, in falling order")
-        left = np.delete(truth, places)
-        floor = scores[-1] if len(kept) == k and k else -np.inf
-        if k and len(left) and left.max() > floor and not left.max() - floor <= found.gap[q]:
-            raise VerifyError(f"query {q}: a row left out is {left.max() - floor} better, beyond the gap")
-
-    def save(self, folder: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the index into a folder (made if missing), whole or not at all.
 
         Raises SphereError when the folder cannot be made or the disk is full, read-only or failing.
         """
-        path = Path(folder)
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise disk_error(error, f"make {path}") from error
-        arrays = {"vectors": self.vectors, "ids": self.ids, **self.codes.arrays()}
-        about = {"format": FORMAT, "version": str(VERSION), "metric": self.metric, "sha256": _digest(arrays)}
-        write_tensors(path / FILE, arrays, about)
+        content = self._content
+        arrays = folder.named(content.codes, content.cells, self.calibrations)
+        folder.write(Path(path), {"vectors": self.vectors, "ids": self.ids, **arrays}, self.metric, self._key)
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str], *, check: bool = True) -> "Roots":
+    def load(cls, path: str | os.PathLike[str], *, check: bool = True) -> "Roots":
         """Map a saved index into memory.
 
         Args:
-            folder: where `save` wrote.
+            path: the folder that `save` wrote into.
             check: read everything once, compare the checksum and code the vectors again, so that no damaged
-                or made-up file can give a false proof; False maps only, for files that nobody else writes.
+                or made-up file can give a false proof. False maps it in milliseconds, for files that nobody else
+                writes; every number that a scan relies on to stay inside its arrays is checked all the same.
 
         Raises NotFoundError, FormatError (foreign, truncated or damaged), SchemaError (from a newer version).
         """
-        path = Path(folder) / FILE
-        arrays, about = map_tensors(path)
-        if about.get("format") != FORMAT:
-            raise FormatError(f"{path} is not an index of thesphere: its format is {about.get('format')!r}")
-        version, metric = about.get("version", ""), about.get("metric")
-        if not version.isdecimal() or int(version) < 1 or metric not in ("ip", "cosine"):
-            raise FormatError(f"{path}: version {version!r} or metric {metric!r} is unknown")
-        if int(version) > VERSION:
-            raise SchemaError(f"{path} has version {version}, this program reads up to {VERSION}; upgrade it")
-        codes = Codes.from_arrays(arrays, name=str(path))
-        for name, dtype, shape in (
-            ("vectors", np.float32, (len(codes), codes.width)),
-            ("ids", np.int64, (len(codes),)),
-        ):
-            found = arrays.get(name)
-            if found is None or found.dtype != dtype or found.shape != shape:
-                told = "missing" if found is None else f"{found.dtype} {list(found.shape)}"
-                raise FormatError(f"{path}: '{name}' is {told}, expected {np.dtype(dtype)} {list(shape)}")
-        vectors, ids = arrays["vectors"], arrays["ids"]
-        if not _ascending(ids) or (len(ids) and ids[0] < 0):
-            raise FormatError(f"{path}: 'ids' are not ascending")
-        if check:
-            if _digest(arrays) != about.get("sha256"):
-                raise FormatError(f"{path} is damaged: its checksum differs; restore it or build it again")
-            _recode(path, vectors, codes)
-        return cls(vectors, ids, metric, codes)
+        read = folder.read(Path(path), check=check)
+        config = RootsConfig() if read.cells is None else RootsConfig(members=read.cells.members)
+        content = Content(read.vectors, read.ids, read.metric, read.codes, read.cells)
+        return cls(content, config, read.calibrations, read.key)
 
-    def _part(self, rows: int) -> Part:
-        """The first rows as a part."""
-        if rows == len(self):
-            return Part(self.codes, self.vectors)
-        return Part(self.codes.cut(0, rows), self.vectors[:rows])
+    def _cells(self) -> Cells:
+        if self._content.cells is None:
+            raise InputError(
+                "a flat index has no roots and no cells; build it with RootsConfig(flat_below=1)"
+            )
+        return self._content.cells
 
-    def _gap(self, queries: np.ndarray, scores: np.ndarray, seen: int) -> np.ndarray:
-        """float64 [Q]: the best that rows seen .. N could score less the k-th score; 0 where that proves all.
+    def _one(self, query: Any) -> np.ndarray:
+        rows = as_rows(query, "query", self.width, one=True)
+        if len(rows) != 1 or not np.isfinite(rows).all():
+            raise InputError("expected one vector [D] of finite numbers")
+        return rows[0]
 
-        Those rows have larger ids, so one that only equals the k-th score stays outside.
-        """
-        if seen == len(self) or not scores.shape[1]:
-            return np.zeros(len(queries))
-        norms = np.linalg.norm(queries.astype(np.float64), axis=1)
-        farthest = float(self.codes.norms[seen:].max())
-        reach = norms * farthest if self.metric == "ip" else np.sign(norms * farthest)
-        return np.maximum(reach * (1 + 1e-9) - scores[:, -1], 0.0)  # 1e-9: rounding of norms and scores
+    def _asked(self, query: Any) -> Queries:
+        codes = self._cells().codes
+        return Queries.of([Part(codes.cut(0, 0), self.vectors[:0])], self._one(query), self.metric)
+
+    def _on_device(self, device: Any, rows: np.ndarray, k: int) -> Result:
+        from thesphere.roots.device import DeviceRows
+
+        content, devices = self._content, None if device is True else device
+        known = getattr(self, "_device", None)
+        if known is None or known[0] is not content or known[1] != devices:
+            known = (content, devices, DeviceRows(self.codes, self.vectors, self.metric, devices=devices))
+            self._device = known
+        return known[2].search(rows, k)
 
 
-def _names(ids, count: int) -> np.ndarray:
+def _names(ids: Any, count: int) -> np.ndarray:
     names = np.asarray(ids)
     if names.shape != (count,) or (names.dtype.kind not in "iu" and count):
         raise InputError(f"ids: expected {count} integers, got {names.dtype} {list(names.shape)}")
@@ -241,11 +652,17 @@ def _names(ids, count: int) -> np.ndarray:
     return names
 
 
-def _ascending(names: np.ndarray) -> bool:
-    return bool((names[1:] > names[:-1]).all())
+def _live(filter: Any, ids: np.ndarray) -> np.ndarray:
+    """bool [N]: the rows that a filter lets through."""
+    given = np.asarray(filter)
+    if given.dtype == np.bool_ and given.shape == ids.shape:
+        return given
+    if given.ndim == 1 and (given.dtype.kind in "iu" or not len(given)):
+        return np.isin(ids, given)
+    raise InputError(f"filter is {given.dtype} {list(given.shape)}; give bool [{len(ids)}] or a list of ids")
 
 
-def _whole(number, what: str) -> int:
+def _whole(number: Any, what: str) -> int:
     try:
         return number.__index__()
     except AttributeError:
@@ -254,27 +671,13 @@ def _whole(number, what: str) -> int:
 
 def _single(scores: np.ndarray) -> np.ndarray:
     """float32 scores; finite ones stay finite."""
-    return np.where(np.isinf(scores), scores, np.clip(scores, -_LARGEST, _LARGEST)).astype(np.float32)
+    return np.where(np.isinf(scores), scores, np.clip(scores, -LARGEST, LARGEST)).astype(np.float32)
 
 
-def _digest(arrays: dict[str, np.ndarray]) -> str:
-    """SHA-256 over names, types, shapes and bytes, in the order of names."""
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        digest.update(array.data.cast("B") if array.size else b"")
-    return digest.hexdigest()
-
-
-def _recode(path: Path, vectors: np.ndarray, codes: Codes) -> None:
-    """Refuse codes that are not those of the vectors."""
-    for first in range(0, len(vectors), _BLOCK):
-        end = min(first + _BLOCK, len(vectors))
-        try:
-            fresh = encode(vectors[first:end]).arrays()
-        except InputError as error:
-            raise FormatError(f"{path}: after row {first}: {error}") from error
-        stored = codes.cut(first, end).arrays()
-        if not all(np.array_equal(fresh[name], stored[name]) for name in fresh):
-            raise FormatError(f"{path}: the codes of rows {first} to {end} are not those of the vectors")
+def _reordered(text: Any, order: np.ndarray) -> Any:
+    if text is None:
+        return None
+    if isinstance(text, tuple):
+        data, offsets = text
+        return [bytes(data[offsets[i] : offsets[i + 1]]) for i in order]
+    return [text[i] for i in order]

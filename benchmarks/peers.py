@@ -1,0 +1,283 @@
+"""The libraries that `roots.py` compares with, each behind the same four verbs.
+
+All are given the points as inner products: unit rows for cosine, raw rows for the raw inner product. `Lifted`
+gives a peer the raw inner product as a Euclidean distance instead, by the usual extra coordinate
+sqrt(max |x|^2 - |x|^2) (Bachrach et al. 2014), which graphs need.
+"""
+
+import tempfile
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol
+
+import faiss
+import numpy as np
+
+K = 10
+LINKS, BUILD_EFFORT = 16, 200  # every graph's M (32 links on its lowest level) and efConstruction
+
+
+class Peer(Protocol):
+    """An index of another library. `euclid` asks for Euclidean distance instead of inner product."""
+
+    name: str
+    knob: str
+    settings: list[int]  # from fast to thorough
+
+    def build(self, points: np.ndarray, euclid: bool) -> None: ...
+
+    def search(self, queries: np.ndarray, setting: int, threads: int) -> np.ndarray: ...
+
+    def nbytes(self) -> int: ...
+
+
+class Faiss:
+    """What the FAISS peers share."""
+
+    index: Any
+
+    def nbytes(self) -> int:
+        """Bytes of the serialised index."""
+        return faiss.serialize_index(self.index).nbytes
+
+    def search(self, queries: np.ndarray, setting: int, threads: int) -> np.ndarray:
+        self.prepare(setting)
+        faiss.omp_set_num_threads(threads)
+        return self.index.search(queries, K)[1]
+
+    def prepare(self, setting: int) -> None:
+        """Set the knob."""
+        raise NotImplementedError
+
+
+class Flat(Faiss):
+    """Exact; with BLAS for batches and without it for single queries, which is faster for each."""
+
+    name, knob, settings = "faiss_flat", "none", [0]
+
+    def build(self, points: np.ndarray, euclid: bool) -> None:
+        self.index = faiss.IndexFlat(points.shape[1], _measure(euclid))
+        self.index.add(points)
+
+    def search(self, queries: np.ndarray, setting: int, threads: int) -> np.ndarray:
+        default = faiss.cvar.distance_compute_blas_threshold
+        faiss.cvar.distance_compute_blas_threshold = 1 if len(queries) > 1 else default
+        try:
+            return super().search(queries, setting, threads)
+        finally:
+            faiss.cvar.distance_compute_blas_threshold = default
+
+    def prepare(self, setting: int) -> None:
+        """There is nothing to set."""
+
+
+class Ivf(Faiss):
+    """IVFFlat; the number of lists is that of our cells unless given."""
+
+    name, knob = "faiss_ivf", "nprobe"
+
+    def __init__(self, lists: int = 0) -> None:
+        self.lists = lists
+
+    def build(self, points: np.ndarray, euclid: bool) -> None:
+        count = self.lists or lists_of(len(points))
+        self.quantizer = faiss.IndexFlat(points.shape[1], _measure(euclid))
+        self.index = faiss.IndexIVFFlat(self.quantizer, points.shape[1], count, _measure(euclid))
+        _fill(self.index, self.index, points)
+        self.settings = _doubling(1, count)
+
+    def prepare(self, setting: int) -> None:
+        self.index.nprobe = setting
+
+    def lists_in_order(self, queries: np.ndarray) -> np.ndarray:
+        """int64 [Q, lists]: the order in which queries open the lists."""
+        return self.quantizer.search(queries, self.index.nlist)[1]
+
+    def labels(self) -> np.ndarray:
+        """int64 [N]: the list of each point."""
+        labels = np.empty(self.index.ntotal, np.int64)
+        for one in range(self.index.nlist):
+            size = self.index.invlists.list_size(one)
+            if size:
+                labels[faiss.rev_swig_ptr(self.index.invlists.get_ids(one), size)] = one
+        return labels
+
+
+class PqScan(Faiss):
+    """IVFPQFastScan with 4-bit codes, its best `REFINE` K candidates scored again from float rows."""
+
+    name, knob = "faiss_ivfpqfs_refine", "nprobe"
+    REFINE = 10
+
+    def build(self, points: np.ndarray, euclid: bool) -> None:
+        width = points.shape[1]
+        parts = next(part for part in (_pq_parts(width), width // 2, width) if part and width % part == 0)
+        count = lists_of(len(points)) // 2
+        self.quantizer = faiss.IndexFlat(width, _measure(euclid))
+        self.inner = faiss.IndexIVFPQFastScan(self.quantizer, width, count, parts, 4, _measure(euclid))
+        self.index = faiss.IndexRefineFlat(self.inner)
+        self.index.k_factor = self.REFINE
+        _fill(self.index, self.inner, points)
+        self.settings = _doubling(1, count)
+
+    def prepare(self, setting: int) -> None:
+        self.inner.nprobe = setting
+
+
+class Graph(Faiss):
+    """HNSW of FAISS."""
+
+    name, knob, settings = "faiss_hnsw", "efSearch", [10, 16, 24, 32, 48, 64, 96, 128, 256, 512, 1024]
+
+    def build(self, points: np.ndarray, euclid: bool) -> None:
+        self.index = faiss.IndexHNSWFlat(points.shape[1], LINKS, _measure(euclid))
+        self.index.hnsw.efConstruction = BUILD_EFFORT
+        self.index.add(points)
+
+    def prepare(self, setting: int) -> None:
+        self.index.hnsw.efSearch = setting
+
+
+class Hnswlib:
+    """HNSW of hnswlib."""
+
+    name, knob, settings = "hnswlib", "ef", Graph.settings
+
+    def build(self, points: np.ndarray, euclid: bool) -> None:
+        import hnswlib
+
+        self.index = hnswlib.Index(space="l2" if euclid else "ip", dim=points.shape[1])
+        self.index.init_index(len(points), ef_construction=BUILD_EFFORT, M=LINKS, random_seed=0)
+        self.index.set_num_threads(faiss.omp_get_max_threads())
+        self.index.add_items(points)
+
+    def search(self, queries: np.ndarray, setting: int, threads: int) -> np.ndarray:
+        self.index.set_ef(setting)
+        return self.index.knn_query(queries, k=K, num_threads=threads)[0].astype(np.int64)
+
+    def nbytes(self) -> int:
+        return self.index.index_file_size()
+
+
+class Usearch:
+    """HNSW of USearch."""
+
+    name, knob, settings = "usearch", "expansion", Graph.settings
+
+    def build(self, points: np.ndarray, euclid: bool) -> None:
+        from usearch.index import Index
+
+        self.index = Index(
+            ndim=points.shape[1],
+            metric="l2sq" if euclid else "ip",
+            dtype="f32",
+            connectivity=LINKS,
+            expansion_add=BUILD_EFFORT,
+        )
+        self.index.add(np.arange(len(points), dtype=np.uint64), points, threads=faiss.omp_get_max_threads())
+
+    def search(self, queries: np.ndarray, setting: int, threads: int) -> np.ndarray:
+        self.index.expansion_search = setting
+        keys = self.index.search(queries, K, threads=threads).keys
+        return np.asarray(keys).astype(np.int64).reshape(len(queries), -1)
+
+    def nbytes(self) -> int:
+        return self.index.serialized_length
+
+
+class Scann:
+    """ScaNN: a tree, anisotropic 4-bit products and `REORDER` candidates scored again from float rows."""
+
+    name, knob = "scann", "leaves"
+    REORDER = 100
+
+    def build(self, points: np.ndarray, euclid: bool) -> None:
+        import scann
+
+        count = lists_of(len(points)) // 2
+        self.index = (
+            scann.scann_ops_pybind.builder(points, K, "squared_l2" if euclid else "dot_product")
+            .set_n_training_threads(faiss.omp_get_max_threads())
+            .tree(num_leaves=count, num_leaves_to_search=10, training_sample_size=len(points))
+            .score_ah(2, anisotropic_quantization_threshold=0.2)
+            .reorder(self.REORDER)
+            .build()
+        )
+        self.settings = _doubling(1, count)
+
+    def search(self, queries: np.ndarray, setting: int, threads: int) -> np.ndarray:
+        if len(queries) == 1:
+            ids = self.index.search(queries[0], K, self.REORDER, setting)[0][None]
+        elif threads == 1:
+            ids = self.index.search_batched(queries, K, self.REORDER, setting)[0]
+        else:
+            self.index.set_num_threads(threads)
+            size = -(-len(queries) // threads)
+            ids = self.index.search_batched_parallel(queries, K, self.REORDER, setting, size)[0]
+        return np.asarray(ids).astype(np.int64)
+
+    def nbytes(self) -> int:
+        with tempfile.TemporaryDirectory() as folder:
+            self.index.serialize(folder)
+            return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
+
+
+class Lifted:
+    """A peer that is given raw inner products as Euclidean distances."""
+
+    def __init__(self, peer: Peer) -> None:
+        self.peer = peer
+        self.name, self.knob = f"{peer.name}_lifted", peer.knob
+
+    def build(self, points: np.ndarray, euclid: bool) -> None:
+        squares = (points.astype(np.float64) ** 2).sum(axis=1)
+        last = np.sqrt(squares.max() - squares).astype(np.float32)
+        self.peer.build(np.ascontiguousarray(np.hstack([points, last[:, None]])), True)
+        self.settings = self.peer.settings
+
+    def search(self, queries: np.ndarray, setting: int, threads: int) -> np.ndarray:
+        return self.peer.search(np.pad(queries, ((0, 0), (0, 1))), setting, threads)
+
+    def nbytes(self) -> int:
+        return self.peer.nbytes()
+
+
+def peers(metric: str, lists: int, names: list[str]) -> list[Peer]:
+    """Fresh peers for a metric, those of them that are named (all when empty) and installed."""
+    made: list[Callable[[], Peer]] = [Flat, lambda: Ivf(lists), PqScan, Graph]
+    optional = {"hnswlib": Hnswlib, "usearch": Usearch, "scann": Scann}
+    made += [peer for module, peer in optional.items() if find_spec(module)]
+    found = [make() for make in made]
+    if metric == "ip":
+        found.append(Lifted(Ivf(lists)))
+        found += [Lifted(Hnswlib())] if find_spec("hnswlib") else []
+    return [peer for peer in found if not names or peer.name in names]
+
+
+def lists_of(rows: int) -> int:
+    """Our number of cells, 4 sqrt(rows)."""
+    return round(4 * rows**0.5)
+
+
+def _measure(euclid: bool) -> int:
+    return faiss.METRIC_L2 if euclid else faiss.METRIC_INNER_PRODUCT
+
+
+def _fill(index: Any, inner: Any, points: np.ndarray) -> None:
+    """Train and add, k-means with FAISS's defaults and no warning about few points."""
+    inner.cp.min_points_per_centroid = 1
+    index.train(points)
+    index.add(points)
+
+
+def _pq_parts(width: int) -> int:
+    """Two columns a part, four where rows are wide."""
+    return width // 2 if width <= 256 else width // 4
+
+
+def _doubling(first: int, last: int) -> list[int]:
+    settings = [first]
+    while settings[-1] < last:
+        settings.append(min(2 * settings[-1], last))
+    return settings

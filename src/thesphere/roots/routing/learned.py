@@ -1,0 +1,40 @@
+"""A linear router whose weights are learned from queries: for inner products of raw rows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from thesphere.roots.routing.products import linear
+from thesphere.scan.block import Queries
+from thesphere.scan.rows import Codes, encode
+
+
+@dataclass(frozen=True)
+class Learned:
+    """<q, w_c> / |q| + bias_c with weights of norms and directions of their own.
+
+    Attributes:
+        codes: K coded weights.
+        bias: float32 [K], in units of score / |q|.
+    """
+
+    codes: Codes
+    bias: np.ndarray
+
+    @classmethod
+    def of(cls, weights: np.ndarray, bias: np.ndarray) -> "Learned":
+        """From weights float32 [K, D] and bias [K]."""
+        return cls(encode(weights, what="weights"), np.asarray(bias, np.float32))
+
+    @property
+    def dots(self) -> float:
+        """D-wide products per query: K."""
+        return float(len(self.codes))
+
+    def scores(self, asked: Queries) -> np.ndarray:
+        """float32 [Q, K]; of a zero query the bias."""
+        return linear(self.codes, self.bias, asked)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays to store, for `router_from`."""
+        return {**self.codes.arrays(), "bias": self.bias}

@@ -1,0 +1,51 @@
+"""Linear scores of all cells: integer products of codes, then one fixed order of float32 operations.
+
+So a query's scores depend on nothing but the query and the router: not on the batch it came in, on threads, on
+the machine, or on which of the two ways below computed them.
+"""
+
+import numpy as np
+from numba import njit
+
+from thesphere.scan.block import FEW, Queries
+from thesphere.scan.dots import Packed
+from thesphere.scan.rows import Codes, frozen
+
+ROWS = 128  # queries of a block: its products stay in a second-level cache
+
+
+def linear(codes: Codes, bias: np.ndarray, asked: Queries) -> np.ndarray:
+    """float32 [Q, K]: <q, w_c> / |q| + bias_c of coded queries and coded weights; of a zero query the bias.
+
+    Args:
+        codes: K coded weights, as wide as the queries.
+        bias: float32 [K].
+        asked: Q queries.
+    """
+    given, norms = asked.codes, asked.norms
+    weights = np.divide(given.scales, norms, out=np.zeros(len(norms)), where=norms > 0).astype(np.float32)
+    scores = np.empty((len(asked), len(codes)), np.float32)
+    if len(asked) <= FEW:
+        steps, offsets, rows = frozen(codes.scales), frozen(bias), frozen(codes.codes)
+        for q in range(len(asked)):
+            _linear(rows, asked.wide(q), weights[q], steps, offsets, scores[q])
+        return scores
+    packed = Packed(codes.codes, min(ROWS, len(asked)))
+    for first in range(0, len(asked), ROWS):
+        some = slice(first, first + ROWS)
+        block = scores[some]
+        np.multiply(packed.tile(given.codes[some]), weights[some, None], out=block, casting="same_kind")
+        block *= codes.scales
+        block += bias
+    return scores
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _linear(codes, query, weight, steps, offsets, scores):
+    """The same for one query, int16 [W]: fills scores, float32 [K]."""
+    for c in range(len(codes)):
+        total = np.int32(0)
+        for j in range(len(query)):
+            total += np.int32(codes[c, j]) * np.int32(query[j])
+        total = np.int32(total)  # told to be 32 bits, or the sum is widened to 64
+        scores[c] = np.float32(total) * weight * steps[c] + offsets[c]

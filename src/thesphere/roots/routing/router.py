@@ -1,0 +1,94 @@
+"""What a router owes, how one is fitted to cells, and how a stored one is read back."""
+
+from typing import Protocol
+
+import numpy as np
+
+from thesphere.errors import FormatError, InputError
+from thesphere.roots.routing.centroid import Centroid
+from thesphere.roots.routing.learned import Learned
+from thesphere.scan.block import Queries
+from thesphere.scan.part import Metric
+from thesphere.scan.rows import Codes
+
+
+class Router(Protocol):
+    """Estimates, for a query, the best score / |q| that each cell holds; cells are opened in that order."""
+
+    @property
+    def dots(self) -> float:
+        """D-wide products per query that it costs."""
+        ...
+
+    def scores(self, asked: Queries) -> np.ndarray:
+        """float32 [Q, K], finite: cosine, or inner product / |q|; the same for a query in whatever batch."""
+        ...
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays to store; `router_from` reads them."""
+        ...
+
+
+def fit_router(
+    vectors: np.ndarray,
+    starts: np.ndarray,
+    rows: np.ndarray,
+    centres: np.ndarray,
+    metric: Metric,
+    *,
+    queries: np.ndarray | None = None,
+    key: int | None = None,
+    threads: int | None = None,
+) -> Router:
+    """The router for cells of rows: the normalised centroid for cosine, a learned linear one for "ip".
+
+    Args:
+        vectors: real numbers [N, D].
+        starts: int64 [K + 1]; cell c holds the slots starts[c] ... starts[c + 1] - 1.
+        rows: int [M], the row of each slot.
+        centres: float32 [K, D]: mean directions of norm 1 for cosine, mean rows for "ip".
+        metric: "cosine" or "ip".
+        queries: real numbers [Q, D] like those that will be asked; None: rows of the index stand in.
+        key: seed of what is drawn.
+        threads: workers; all cores unless given.
+    """
+    if metric == "cosine":
+        return Centroid.fit(centres)
+    return Learned.of(centres, np.zeros(len(centres)))
+
+
+def router_from(
+    arrays: dict[str, np.ndarray],
+    metric: Metric,
+    name: str,
+    *,
+    cells: int | None = None,
+    width: int | None = None,
+) -> Router:
+    """The router that `arrays` came from; the arrays (also memory-mapped) are checked and not copied.
+
+    Args:
+        arrays: what a router's `arrays` gave, by name; others are left alone.
+        metric: of the index.
+        name: how an error names them, the path of their file for example.
+        cells, width: K and D that they must have, where known.
+
+    Raises FormatError when an array is missing, or of another type, shape or range than `arrays` gives.
+    """
+    codes = Codes.from_arrays(arrays, name=name)
+    if cells is not None and len(codes) != cells:
+        raise FormatError(f"{name}: the router has {len(codes)} cells, the index {cells}")
+    if width is not None and codes.width != width:
+        raise FormatError(f"{name}: the router is {codes.width} wide, the index {width}")
+    if metric == "cosine":
+        return Centroid(codes)
+    if metric != "ip":
+        raise InputError(f"metric is {metric!r}, expected 'ip' or 'cosine'")
+    if "bias" not in arrays:
+        raise FormatError(f"{name}: the router's array 'bias' is missing; build the index again")
+    bias = np.asarray(arrays["bias"])
+    if bias.dtype != np.float32 or bias.shape != (len(codes),) or not np.isfinite(bias).all():
+        raise FormatError(
+            f"{name}: 'bias' is {bias.dtype} {list(bias.shape)}, expected {len(codes)} finite float32"
+        )
+    return Learned(codes, bias)

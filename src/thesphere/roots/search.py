@@ -1,0 +1,456 @@
+"""Opening cells: each query opens them in the order that its router gives, and stops by its own evidence.
+
+Rounds go from one checkpoint to the next (see `thesphere.roots.stop`). In a round, all pairs of a query and a
+cell are grouped by cell and scanned together; afterwards the queries whose evidence suffices leave. A cell that
+provably holds nothing better than a query's k-th score is passed over, which costs nothing and loses nothing.
+"""
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from thesphere.roots.routing import Router
+from thesphere.roots.stop import EVERYTHING, PATIENCE, Stop, checkpoints
+from thesphere.scan.block import Queries
+from thesphere.scan.grouped import Asked, Jobs, Slots, State, finish_pass, group, rows_pass, scan, within_pass
+
+BLOCK = 2048  # queries that are scanned together, at most
+FEW = 8  # up to so many queries are cheaper one by one
+ROOM = 1 << 20  # candidates, or cells to choose from, that all queries of a block have room for together
+PROBE = 16  # cells that an exact search opens first, for thresholds that spare it most of the others
+ENDLESS = np.iinfo(np.int64).max
+LIVE = np.zeros(0, dtype=np.bool_)  # stands for: every row counts
+SLACK = 1 + 1e-6  # norms are rounded up to float32, so that equal ones may stand in either order
+_LN2 = 0.6931471805599453
+
+
+@dataclass(frozen=True)
+class Index:
+    """What opening cells takes.
+
+    Attributes:
+        slots: the rows in the order of cells.
+        router: gives the order of cells.
+        reaches: float32 [K], cosine: no direction of the cell is farther from its *coded* centroid.
+        norms: float32 [K], no row of the cell is longer.
+    """
+
+    slots: Slots
+    router: Router
+    reaches: np.ndarray
+    norms: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+
+@dataclass
+class Visited:
+    """What Q queries found and what it took.
+
+    Attributes:
+        rows: int64 [Q, k] rows of the vectors, -1 where there are fewer.
+        scores: float64 [Q, k], -inf where there are fewer.
+        opened: int64 [Q], cells opened or passed over by proof.
+        points: int64 [Q], rows whose bounds were computed.
+        rescored: int64 [Q], rows scored in float64.
+        ceiling: float64 [Q], no row in a cell that was not opened scores more; -inf when there is none.
+        spent: bool [Q], whether the budget ended the search.
+        spread: float32 [Q], standard deviation of the routing scores.
+        watched: (kth float32 [Q], next float32 [Q], rows of the open cells int64 [Q]) of each checkpoint; only when
+            asked for.
+        order: int32 [Q, K], the cells in the order in which they were opened; likewise.
+    """
+
+    rows: np.ndarray
+    scores: np.ndarray
+    opened: np.ndarray
+    points: np.ndarray
+    rescored: np.ndarray
+    ceiling: np.ndarray
+    spent: np.ndarray
+    spread: np.ndarray
+    watched: list[tuple[np.ndarray, ...]] = field(default_factory=list)
+    order: np.ndarray | None = None
+
+
+class Way(NamedTuple):
+    """Where a block of queries is: the cells not yet opened as max-heaps of keys uint64 [B, K] (the score's order
+    above, K - cell below, so that no two are equal; opened ones lie behind, the latest first), promise float32
+    [B, K], what the keys are made of; left int64 [B], rows that the budget still allows; points int64 [B], rows read;
+    opened int64 [B] cells and passed int64 [B], their rows, read or not; settled int64 [B] and known float32 [B],
+    `passed` and the k-th score when that last rose; spread float32 [B]."""
+
+    keys: np.ndarray
+    promise: np.ndarray
+    left: np.ndarray
+    points: np.ndarray
+    opened: np.ndarray
+    passed: np.ndarray
+    settled: np.ndarray
+    known: np.ndarray
+    spread: np.ndarray
+
+
+class Bounds(NamedTuple):
+    """What proves that a cell holds nothing better: norms and reaches [K] of `Index`, routing scores float32
+    [B, K], slack float64 [B] for the coding of queries, their norms float64 [B]."""
+
+    norms: np.ndarray
+    reaches: np.ndarray
+    scores: np.ndarray
+    slack: np.ndarray
+    lengths: np.ndarray
+
+
+def visit(
+    index: Index,
+    asked: Queries,
+    k: int,
+    *,
+    stop: Stop = EVERYTHING,
+    budget: int | None = None,
+    live: np.ndarray = LIVE,
+    own: np.ndarray | None = None,
+    extra: np.ndarray | None = None,
+    threads: int = 1,
+    watch: bool = False,
+) -> Visited:
+    """The k best rows of the cells that each query opens.
+
+    Args:
+        index: the cells, one or more.
+        asked: Q queries.
+        k: 1 or more.
+        stop: when a query has enough; `EVERYTHING` leaves nothing out, so that the answer is exact.
+        budget: rows per query at most; the last cell is read as far as it goes. None: no limit.
+        live: bool [M] by slot, rows that may be found; empty for all.
+        own: int64 [Q], a row that each query must not find, -1 for none.
+        extra: float32 [Q, K], added to the routing scores: evidence from elsewhere.
+        threads: workers over blocks of queries; the answer does not depend on it.
+        watch: open everything, and tell what was known at each checkpoint.
+    """
+    count, cells = len(asked), len(index)
+    out = Visited(
+        np.full((count, k), -1, dtype=np.int64),
+        np.full((count, k), -np.inf),
+        *(np.zeros(count, dtype=np.int64) for _ in range(3)),
+        np.full(count, -np.inf),
+        np.zeros(count, dtype=np.bool_),
+        np.zeros(count, dtype=np.float32),
+    )
+    marks = checkpoints(cells)
+    if watch:
+        looks = marks
+        out.order = np.empty((count, cells), dtype=np.int32)
+    elif stop.threshold == np.inf:  # everything: one probe, then the rest
+        looks = np.unique([min(PROBE, cells), cells])
+    else:
+        looks = marks[stop.looks(len(marks))]
+    rows = ENDLESS if budget is None else budget
+    size = max(1, min(BLOCK, ROOM // max(4 * k, 128), 4 * ROOM // cells, -(-count // threads)))
+
+    def work(first: int) -> list[tuple[np.ndarray, ...]]:
+        some = slice(first, min(first + size, count))
+        mine, more = (None if each is None else each[some] for each in (own, extra))
+        block = _Block(index, asked.some(some.start, some.stop), k, rows, live, mine, more)
+        watched = block.run(looks, stop, watch)
+        block.finish(out, some)
+        return watched
+
+    starts = range(0, count, size)
+    if threads == 1 or len(starts) == 1:
+        done = list(map(work, starts))
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            done = list(pool.map(work, starts))
+    if watch:
+        together = zip(*done, strict=True)
+        out.watched = [tuple(map(np.concatenate, zip(*look, strict=True))) for look in together]
+    return out
+
+
+class _Block:
+    """One block of queries on its way through the cells."""
+
+    def __init__(self, index: Index, asked: Queries, k: int, budget: int, live, own, extra) -> None:
+        count = len(asked)
+        self.index, self.queries, self.live = index, asked, live
+        self.asked, self.state = Asked.of(asked, own), State.new(count, k)
+        scores = index.router.scores(asked)
+        promise = scores if extra is None else (scores + extra).astype(np.float32)
+        self.way = Way(
+            np.empty(promise.shape, dtype=np.uint64),
+            promise,
+            np.full(count, budget, dtype=np.int64),
+            *(np.zeros(count, dtype=np.int64) for _ in range(4)),
+            np.full(count, -np.inf, dtype=np.float32),
+            np.empty(count, dtype=np.float32),
+        )
+        set_out(promise.view(np.uint32), scores, self.way)
+        self.bounds = Bounds(index.norms, index.reaches, scores, slack_of(asked), asked.norms)
+
+    def run(self, looks: np.ndarray, stop: Stop, watch: bool) -> list[tuple[np.ndarray, ...]]:
+        index, slots, cosine = self.index, self.index.slots, self.queries.cosine
+        rule = (stop.weight, np.inf if watch else stop.threshold)
+        if len(self.queries) <= FEW and not watch:
+            walk_alone(
+                looks, rule, slots.columns, slots.starts, slots.tops, self.live, self.asked, cosine,
+                slots.truth, self.state, self.way, self.bounds,
+            )  # fmt: skip
+            return []
+        active, watched = np.arange(len(self.queries)), []
+        for end in looks.tolist():
+            pairs = open_cells(
+                active, end, slots.starts, slots.columns, cosine, self.state, self.way, self.bounds
+            )
+            jobs = Jobs(*group(pairs, len(index)))
+            scan(slots, self.queries, self.asked, jobs, self.live, self.state)
+            kth, next_ = np.empty((2, len(active)), dtype=np.float32)
+            active, before = look(active, rule, cosine, self.state, self.way, self.bounds, kth, next_), active
+            if watch:
+                watched.append((kth, next_, self.way.passed[before].copy()))
+            if not len(active):
+                break
+        return watched
+
+    def finish(self, out: Visited, some: slice) -> None:
+        slots, cosine, way = self.index.slots, self.queries.cosine, self.way
+        finish_pass(
+            slots.columns, self.asked, cosine, slots.truth, self.state, out.rows[some], out.scores[some]
+        )
+        ceilings(way, self.bounds, cosine, out.ceiling[some])
+        out.opened[some], out.points[some], out.spread[some] = way.opened, way.points, way.spread
+        out.rescored[some] = self.state.rescored
+        out.spent[some] = (way.left == 0) & (way.opened < len(self.index))
+        if out.order is not None:
+            out.order[some] = len(self.index) - (way.keys[:, ::-1] & np.uint64(0xFFFFFFFF)).astype(np.int64)
+
+
+def slack_of(asked: Queries) -> np.ndarray:
+    """float64 [Q]: what the coding of a query may take off a cosine, and the rounding of scores to float32."""
+    lengths = asked.codes.lengths.astype(np.float64)
+    missed = asked.codes.residuals.astype(np.float64)
+    return np.divide(missed, lengths, out=np.zeros(len(asked)), where=lengths > 0) + 1e-6
+
+
+def coded_reaches(reaches: np.ndarray, router: Router, width: int) -> np.ndarray:
+    """float32 [K]: `reaches` from the centroids, made to hold from their codes for coded queries, for `Index`.
+
+    <q, x> <= <q, c> + |x - c| and <q, c> <= <q_hat, c_hat> + |q - q_hat| + |q_hat| |c - c_hat|; `slack_of` is the
+    middle term, |q_hat| at most 1 + half a step in each column.
+    """
+    codes = getattr(router, "codes", None)
+    if codes is None:
+        return reaches
+    missed = codes.residuals.astype(np.float64) * codes.scales
+    return ((reaches + missed * (1 + math.sqrt(width) / 254)) * SLACK + 1e-6).astype(np.float32)
+
+
+def within(index: Index, asked: Queries, floor: float, live: np.ndarray) -> tuple[list[np.ndarray], int]:
+    """For each query the rows that may score `floor` or more, ascending: (int64 arrays, rows looked at)."""
+    found, looked, slots = [], 0, index.slots
+    scores, slack = index.router.scores(asked), slack_of(asked)
+    sizes, cosine = np.diff(slots.starts), asked.cosine
+    queries = Asked.of(asked, None)
+    for q in range(len(asked)):
+        if cosine:
+            best = np.minimum(scores[q].astype(np.float64) + slack[q] + index.reaches, SLACK)
+            best = best if asked.norms[q] > 0 else np.zeros(len(index))
+        else:
+            best = asked.norms[q] * index.norms.astype(np.float64) * SLACK
+        cells = np.flatnonzero(best >= floor)
+        room = np.empty(int(sizes[cells].sum()), dtype=np.int64)
+        count = within_pass(
+            cells, slots.starts, slots.columns, live, queries.wide[q], queries.terms[q], cosine, floor, room
+        )
+        found.append(np.unique(slots.rows[room[:count]]).astype(np.int64))
+        looked += len(room)
+    return found, looked
+
+
+@njit(cache=True, nogil=True)
+def set_out(bits, scores, way):
+    """Fill the heaps of cells from the bits of the promise, uint32 [B, K], and the spread of the scores."""
+    cells = bits.shape[1]
+    for q in range(len(bits)):
+        total = square = 0.0
+        keys = way.keys[q]
+        for c in range(cells):
+            value = np.float64(scores[q, c])
+            total += value
+            square += value * value
+            word = np.uint64(bits[q, c])
+            if word == np.uint64(0x80000000):  # minus zero
+                word = np.uint64(0)
+            word ^= np.uint64(0xFFFFFFFF) if word >> np.uint64(31) else np.uint64(0x80000000)
+            keys[c] = (word << np.uint64(32)) | np.uint64(cells - c)
+        mean = total / cells
+        way.spread[q] = np.sqrt(max(0.0, square / cells - mean * mean))
+        for i in range(cells // 2 - 1, -1, -1):
+            _sift(keys, i, cells)
+
+
+@njit(cache=True, nogil=True)
+def _sift(keys, i, size):
+    """Bring the key at i down to its place in a max-heap."""
+    key = keys[i]
+    while True:
+        child = 2 * i + 1
+        if child >= size:
+            break
+        if child + 1 < size and keys[child + 1] > keys[child]:
+            child += 1
+        if keys[child] <= key:
+            break
+        keys[i] = keys[child]
+        i = child
+    keys[i] = key
+
+
+@njit(cache=True, nogil=True)
+def _cell(key, cells):
+    return cells - np.int64(key & np.uint64(0xFFFFFFFF))
+
+
+@njit(cache=True, nogil=True)
+def _ceiling(q, c, bounds, cosine):
+    """No row of cell c scores more for query q."""
+    if not cosine:
+        return bounds.lengths[q] * bounds.norms[c] * SLACK
+    if bounds.lengths[q] == 0.0:
+        return 0.0
+    return min(np.float64(bounds.scores[q, c]) + bounds.slack[q] + np.float64(bounds.reaches[c]), SLACK)
+
+
+@njit(cache=True, nogil=True)
+def _open(q, end, starts, columns, cosine, state, way, bounds, pairs, count):
+    """Take cells off the heap of query q until `end` are open; fills pairs (query, cell, rows) from `count` on
+    and returns how many there are then.
+
+    Cells below the k-th score are passed over, and for inner product a cell is read only as far as its norms
+    matter. Where rows are spent inside a cell it stays on the heap: it is not open.
+    """
+    kth, keys = state.heaps[q, 0], way.keys[q]
+    cells = len(keys)
+    while way.opened[q] < end and way.left[q] > 0:
+        c = _cell(keys[0], cells)
+        first = starts[c]
+        rows = starts[c + 1] - first
+        if kth > -np.inf and _ceiling(q, c, bounds, cosine) < kth:
+            rows = 0
+        elif kth > 0.0 and not cosine:
+            need = kth / bounds.lengths[q]
+            low, high = 0, rows
+            while low < high:  # the first row that is too short
+                middle = (low + high) // 2
+                slot = first + middle
+                norm = np.float64(columns.lengths[slot]) * columns.scales[slot]
+                if norm * SLACK * SLACK < need:
+                    high = middle
+                else:
+                    low = middle + 1
+            rows = low
+        if rows > way.left[q]:
+            rows = way.left[q]
+            way.left[q] = 0
+        else:
+            way.left[q] -= rows
+            size = cells - way.opened[q] - 1
+            keys[0], keys[size] = keys[size], keys[0]
+            _sift(keys, 0, size)
+            way.opened[q] += 1
+            way.passed[q] += starts[c + 1] - first
+        way.points[q] += rows
+        if rows:
+            pairs[count, 0], pairs[count, 1], pairs[count, 2] = q, c, rows
+            count += 1
+    return count
+
+
+@njit(cache=True, nogil=True)
+def open_cells(active, end, starts, columns, cosine, state, way, bounds):
+    """The pairs of a round, int64 [P, 3] (query, cell, rows), queries ascending."""
+    room = 0
+    for q in active:
+        room += end - way.opened[q]
+    pairs = np.empty((room, 3), dtype=np.int64)
+    count = 0
+    for q in active:
+        count = _open(q, end, starts, columns, cosine, state, way, bounds, pairs, count)
+    return pairs[:count]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _look(q, rule, cosine, state, way, bounds):
+    """(whether query q goes on, its k-th score, the next cell's promise): the rule of `Stop`."""
+    weight, threshold = rule
+    cells = len(way.keys[q])
+    length = 1.0 if cosine or bounds.lengths[q] == 0.0 else bounds.lengths[q]
+    kth = np.float32(state.heaps[q, 0] / length)
+    if kth > way.known[q]:
+        way.known[q], way.settled[q] = kth, way.passed[q]
+    if way.opened[q] == cells:
+        return False, kth, np.float32(-np.inf)
+    next_ = way.promise[q, _cell(way.keys[q, 0], cells)]
+    if way.left[q] == 0:
+        return False, kth, next_
+    if kth == -np.inf or threshold == np.inf:
+        return True, kth, next_
+    spread = np.float64(way.spread[q])
+    scaled = (np.float64(kth) - np.float64(next_)) / spread if spread > 0.0 else 0.0
+    scanned = _log(way.passed[q])
+    idle = scanned - _log(way.settled[q])
+    return not scaled + weight * (scanned + PATIENCE * idle) >= threshold, kth, next_
+
+
+@njit(cache=True, nogil=True)
+def _log(points):
+    """`stop.log_points` of one number."""
+    mantissa, exponent = math.frexp(points + 1.0)
+    return (exponent + (2.0 * mantissa - 2.0)) * _LN2
+
+
+@njit(cache=True, nogil=True)
+def look(active, rule, cosine, state, way, bounds, kth, next_):
+    """Those of the active queries that go on; fills what each knows, kth and next float32."""
+    stay = np.empty(len(active), dtype=np.int64)
+    count = 0
+    for i in range(len(active)):
+        goes, kth[i], next_[i] = _look(active[i], rule, cosine, state, way, bounds)
+        if goes:
+            stay[count] = active[i]
+            count += 1
+    return stay[:count]
+
+
+@njit(cache=True, nogil=True)
+def walk_alone(looks, rule, columns, starts, tops, live, asked, cosine, vectors, state, way, bounds):
+    """All rounds of each query by itself: the same cells, rows and order of rows as in a block."""
+    for q in range(len(way.keys)):
+        wide = asked.wide[q]
+        for end in looks:
+            pairs = np.empty((end - way.opened[q], 3), dtype=np.int64)
+            count = _open(q, end, starts, columns, cosine, state, way, bounds, pairs, 0)
+            for i in np.argsort(pairs[:count, 1]):
+                c = pairs[i, 1]
+                rows_pass(
+                    q, wide, starts[c], pairs[i, 2], tops[c], columns, live, asked, cosine, vectors, state
+                )
+            if not _look(q, rule, cosine, state, way, bounds)[0]:
+                break
+
+
+@njit(cache=True, nogil=True)
+def ceilings(way, bounds, cosine, out):
+    """The most that a row in a cell not opened could score: fills float64 [B]."""
+    for q in range(len(out)):
+        most = -np.inf
+        cells = way.keys.shape[1]
+        for i in range(cells - way.opened[q]):
+            most = max(most, _ceiling(q, _cell(way.keys[q, i], cells), bounds, cosine))
+        out[q] = most
