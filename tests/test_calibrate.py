@@ -111,22 +111,23 @@ def test_settle() -> None:
     assert settle(before, kth, np.array([0, 0, 7, 7]), np.array([9, 9, 9, 9])).tolist() == [0, 9, 7, 9]
 
 
-@pytest.mark.parametrize("target", [0.8, 0.9, 0.95, 0.98])
-def test_expected_recall_is_at_least_the_target(target: float) -> None:
-    """100 calibrations, each judged on other queries of the same kind: the guarantee is of the mean."""
-    everyone = synthetic(40_000, 1)
+def test_expected_recall_is_at_least_the_target() -> None:
+    """Many calibrations, each judged on other queries of the same kind: the guarantee is of the mean."""
+    everyone, targets = synthetic(20_000, 1), (0.8, 0.9, 0.95, 0.98)
     rng = np.random.default_rng(2)
-    reached, risks = [], []
-    for _ in range(100):
+    reached, spreads = np.empty((2, 50, len(targets)))
+    for run in range(50):
         order = rng.permutation(len(everyone))
-        rule = calibrate(everyone.some(order[:200]), 10, targets=[target]).stop(target)
-        judged = recalls(everyone.some(order[200:2200]), rule)
-        reached.append(judged.mean())
-        risks.append(judged.std())
-    error = np.std(reached) / 10
-    assert np.mean(reached) >= target - 2 * error
-    # it is not bought by opening everything: the correction 1 / n and the caution are all that it is above
-    assert np.mean(reached) <= target + 1 / 133 + 1.5 * CAUTION * np.mean(risks) / np.sqrt(133) + 0.01
+        made = calibrate(everyone.some(order[:150]), 10, targets=targets)
+        judged = everyone.some(order[150:2150])
+        for i, rule in enumerate(made.rules):
+            found = recalls(judged, rule)
+            reached[run, i], spreads[run, i] = found.mean(), found.std()
+    error = reached.std(axis=0) / np.sqrt(50)
+    assert (reached.mean(axis=0) >= targets - 2 * error).all()
+    # it is not bought by opening everything: above it are only the correction and the caution of n = 100
+    above = 1 / 100 + CAUTION * spreads.mean(axis=0) / 10
+    assert (reached.mean(axis=0) <= targets + 1.5 * above).all()
 
 
 def test_thresholds_are_the_lowest_that_hold() -> None:
@@ -210,7 +211,7 @@ def test_the_rule_of_a_recall() -> None:
             made.stop(recall)
 
 
-def test_the_order_of_queries_and_the_run_do_not_matter_to_the_bits() -> None:
+def test_the_same_trace_gives_the_same_rules() -> None:
     trace = synthetic(300, 10)
     first, second = calibrate(trace, 10), calibrate(trace, 10)
     assert first.rules == second.rules
@@ -260,7 +261,7 @@ def test_arrays_of_other_shapes_are_refused() -> None:
     good = calibrate(synthetic(60, 12), 10).arrays()
     for key, array in (
         ("rules", good["rules"][:, :4]),
-        ("rules", good["rules"].astype(np.float32)),
+        ("rules", good["rules"].view(np.int64)),
         ("rules", good["rules"][0]),
         ("rules", np.float64(1)),
         ("about", good["about"][:2]),

@@ -15,6 +15,8 @@ from thesphere.navigate import Navigator, Signals, Weights, activate, detect_pea
 from thesphere.navigate.cones import complexity, shape_of
 from thesphere.navigate.peaks import held
 from thesphere.neighbours.graph import Edges
+from thesphere.roots import Roots
+from thesphere.roots.config import RootsConfig
 from thesphere.roots.partition.sketch import sketch, texts_of
 from thesphere.roots.stop import EVERYTHING, Stop
 from thesphere.runtime import BudgetConfig
@@ -55,7 +57,7 @@ class Small:
             sketch=sketch(texts_of([said % r for r in range(K0)], K0)),
             count=np.bincount(home),
         )
-        cells = SimpleNamespace(starts=starts, rows=members, centres=centres, roots=roots)
+        cells = SimpleNamespace(starts=starts, rows=members, centres=centres, roots=roots, members=True)
         return cls(rows, np.arange(N) * 3 + 7, metric, cells)
 
     def scores(self, query: np.ndarray) -> np.ndarray:
@@ -532,9 +534,76 @@ def test_edges_of_what_can_be_asked() -> None:
         ),
         (lambda n: Weights(entropy=float("nan")), "entropy"),
         (lambda n: Weights(temperature=0), "temperature"),
+        (lambda n: Weights(semantic=0), "all weights are 0"),
         (lambda n: Navigator(Small(**(vars(SMALL) | {"cells": None}))), "flat index"),
     ],
 )
 def test_the_navigator_refuses(call, words: str) -> None:
     with pytest.raises(InputError, match=words):
         call(Navigator(SMALL))
+
+
+# With the index itself
+
+
+def clustered(seed: int, count: int = 1200, width: int = 16) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    rows = np.random.default_rng(99).standard_normal((30, width))[random.integers(0, 30, count)]
+    return (rows + 0.6 * random.standard_normal((count, width))).astype(np.float32)
+
+
+@pytest.fixture(scope="module", params=["cosine", "ip"])
+def roots(request: pytest.FixtureRequest) -> Roots:
+    config = RootsConfig(partitions=32, flat_below=1)
+    return Roots.build(clustered(0), request.param, ids=np.arange(1200) * 2, config=config, key=0)
+
+
+def test_over_roots_it_finds_the_exact_answer_and_keeps_its_budget(roots: Roots) -> None:
+    queries = clustered(1, 12)
+    exact = roots.search(queries, 10, exact=True)
+    for place, query in enumerate(queries):
+        found = Navigator(roots).navigate(query, 10)
+        np.testing.assert_array_equal(found.ids, exact.ids[place])
+        np.testing.assert_allclose(found.scores, exact.scores[place], rtol=1e-6)
+        assert found.status == "exact"
+        part = Navigator(roots).navigate(query, 10, budget=200 * roots.row_bytes)
+        assert part.cost.bytes_scanned == 200 * roots.row_bytes
+        missed = np.setdiff1d(exact.ids[place], part.ids)
+        scores = exact.scores[place][np.isin(exact.ids[place], missed)]
+        assert (scores <= part.scores[-1] + part.gap + 1e-6).all()
+
+
+def test_over_roots_the_calibrated_rule_does_what_it_does_in_a_search(roots: Roots) -> None:
+    queries, navigator = clustered(2, 60), Navigator(roots)
+    exact = roots.search(queries, 10, exact=True).ids
+    for recall in (0.5, 0.9):
+        answers = [navigator.navigate(query, 10, recall=recall) for query in queries]
+        searched = roots.search(queries, 10, recall=recall)
+        hits = [len(np.intersect1d(answer.ids, ids)) for answer, ids in zip(answers, exact, strict=True)]
+        wanted = [len(np.intersect1d(row, ids)) for row, ids in zip(searched.ids, exact, strict=True)]
+        assert np.mean(hits) >= np.mean(wanted) - 0.1 and np.mean(hits) >= 10 * recall - 0.2
+        points = sum(answer.cost.points_scanned for answer in answers)
+        assert points == pytest.approx(searched.cost.points_scanned, rel=0.1) and points < 600 * len(queries)
+        assert {answer.status for answer in answers} <= {"probable", "exact"}
+        for answer, ids in zip(answers, exact, strict=True):
+            if answer.status == "exact":
+                np.testing.assert_array_equal(answer.ids, ids)
+
+
+def test_over_roots_without_member_lists_there_is_nothing_to_open() -> None:
+    config = RootsConfig(partitions=32, flat_below=1, members=False)
+    with pytest.raises(InputError, match="no member lists"):
+        Navigator(Roots.build(clustered(0), "cosine", config=config, key=0))
+
+
+def test_over_roots_that_change_it_measures_anew(roots: Roots) -> None:
+    changing = Roots.build(clustered(3), roots.metric, config=roots.config, key=0)
+    navigator = Navigator(changing)
+    before = navigator.navigate(clustered(4, 1)[0], 5)
+    changing.remove(before.ids[:2])
+    after = navigator.navigate(clustered(4, 1)[0], 5)
+    assert after.ids[:3].tolist() == before.ids[2:].tolist() and after.status == "exact"
+    bound = Navigator(changing, signals=Signals(entropies=np.zeros(1198)))
+    changing.add(clustered(5, 3))
+    with pytest.raises(InputError, match="signals.entropies"):
+        bound.navigate(np.ones(16))

@@ -1,5 +1,7 @@
 """Cells: what every build promises, second copies against brute force, and the root level's figures."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -235,44 +237,33 @@ def test_the_root_level_of_a_million_rows_is_3000_times_smaller() -> None:
     assert roots.compression(1_000_000, 768) == 1_000_000 * 768 * 4 / wanted >= 3000
 
 
-def mixed(gram: bytes, state: int) -> int:
-    """The hash of `thesphere.roots.partition.sketch`, in whole numbers."""
-    mask = (1 << 64) - 1
-    h = state ^ (len(gram) * 0x9E3779B97F4A7C15 & mask)
-    for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
-        h ^= h >> 33
-        h = h * factor & mask
-    return h ^ h >> 33
+def test_a_sketch_is_what_most_texts_have() -> None:
+    rng = np.random.default_rng(4)
+    words = [b"alpha ", b"beta ", b"gamma ", b"delta ", b"epsilon "]
+    texts = [b"".join(rng.choice(words, rng.integers(0, 5))) for _ in range(60)]
+    members, bounds = rng.permutation(60), np.array([0, 25, 26, 60])
+    found = sketch_of(texts, 60, members, bounds, threads=2)
+    single = sketch(texts_of(texts, 60))
+    for root in range(3):
+        own = single[members[bounds[root] : bounds[root + 1]]]
+        for column in range(BINS):
+            counts = Counter(own[own[:, column] > 0, column].tolist())
+            most = max(counts.values(), default=0)
+            wanted = min((value for value, times in counts.items() if times == most), default=0)
+            assert found[root, column] == wanted
+    assert np.array_equal(found[1], single[members[25]])
 
 
-def least_hashes(texts: list[bytes]) -> list[int]:
-    """The sketch of the union of the texts' n-grams."""
-    least: list[int | None] = [None] * BINS
-    for text in texts:
-        grams = [text] if 0 < len(text) < 4 else []
-        grams += [text[i : i + n] for n in (4, 8, 16) for i in range(len(text) - n + 1)]
-        for gram in grams:
-            state = 0 if len(text) < 4 else 14695981039346656037
-            for byte in gram:
-                state = (state << 8 | byte) if len(text) < 4 else (state ^ byte) * 1099511628211 % (1 << 64)
-            h = mixed(gram, state)
-            if least[h % BINS] is None or h < least[h % BINS]:
-                least[h % BINS] = h
-    return [0 if h is None else max(1, h >> 8 & 0xFFFF) for h in least]
-
-
-def test_a_sketch_is_of_the_union_of_texts() -> None:
-    texts = [b"the quick brown fox jumps", b"", b"fox", b"over the lazy dog, again and again", b"xyz"]
-    members, bounds = np.array([3, 0, 1, 2, 4]), np.array([0, 3, 4, 5])
-    found = sketch_of(texts, 5, members, bounds)
-    for group in range(3):
-        own = [texts[i] for i in members[bounds[group] : bounds[group + 1]]]
-        assert found[group].tolist() == least_hashes(own)
-    alone = sketch_of(texts, 5, np.arange(5), np.arange(6))
-    assert np.array_equal(alone, sketch(texts_of(texts, 5)))
-    twice = sketch_of([b"one text of some length"] * 2, 2, np.arange(2), np.array([0, 2]))
-    assert np.array_equal(twice[0], sketch(texts_of([b"one text of some length"], 1))[0])
-    assert similarities(found, np.array([0]), np.array([0]))[0] == 1
+def test_a_sketch_tells_roots_apart() -> None:
+    rng = np.random.default_rng(0)
+    topics = [[bytes(rng.integers(97, 123, 6).tolist()) + b" " for _ in range(30)] for _ in range(8)]
+    texts = [b"".join(rng.choice(topics[i % 8], 12)) for i in range(400)]
+    order = np.argsort(np.arange(400) % 8, kind="stable")
+    found = sketch_of(texts, 400, order, np.arange(0, 401, 50))
+    asked = sketch(texts_of([text[10:50] for text in texts], 400))
+    both = np.concatenate([found, asked])
+    alike = similarities(both, np.repeat(8 + np.arange(400), 8), np.tile(np.arange(8), 400)).reshape(400, 8)
+    assert (alike.argmax(axis=1) == np.arange(400) % 8).mean() > 0.8
 
 
 def test_substrings_can_hold_rows_together() -> None:

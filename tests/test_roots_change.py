@@ -182,6 +182,30 @@ def test_new_order_of_rows() -> None:
     check(cells, rows, "cosine")
 
 
+def test_a_role_whose_cells_all_empty_or_shrink_keeps_its_rows() -> None:
+    rows = blobs(120, 6, seed=8)
+    config = RootsConfig(partitions=6, spill=1.0)
+    cells = build_cells(rows, "cosine", config)
+    sizes = np.bincount(cells.labels[~cells.copies], minlength=len(cells))
+    kept = cells.rows[(cells.labels == sizes.argmin()) & ~cells.copies][:1]
+    live = np.isin(np.arange(120), kept)
+    left = drop_rows(cells, rows, live, "cosine", config)
+    check(left, rows[live], "cosine")
+    back = add_rows(left, rows[live], rows[~live], "cosine", config)
+    check(back, np.concatenate([rows[live], rows[~live]]), "cosine")
+
+
+def test_changes_elsewhere_leave_balls_alone() -> None:
+    rows = blobs(300, 10)
+    config = RootsConfig(partitions=20, spill=0)
+    cells = build_cells(rows, "cosine", config)
+    grown = cells
+    for count in range(300, 310):  # a row that is there already, again and again
+        all_ = np.concatenate([rows, np.repeat(rows[:1], count - 300, axis=0)])
+        grown = add_rows(grown, all_, rows[:1], "cosine", config)
+    assert np.array_equal(grown.reaches, cells.reaches) and np.array_equal(grown.norms, cells.norms)
+
+
 def test_statistics_follow() -> None:
     rows = blobs(600, 6)
     texts = [b"text number %d" % i for i in range(600)]

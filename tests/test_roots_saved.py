@@ -11,6 +11,7 @@ from test_roots_cells import METRICS, blobs, check
 from thesphere.errors import FormatError
 from thesphere.roots.cells import Cells, build_cells
 from thesphere.roots.config import RootsConfig
+from thesphere.roots.routing import Centroid
 from thesphere.roots.saved import from_arrays, prove, to_arrays
 from thesphere.scan.block import Queries
 from thesphere.scan.part import Part
@@ -135,6 +136,7 @@ def test_what_a_proof_rests_on_is_compared_with_the_vectors() -> None:
         (replace(cells, reaches=cells.reaches * np.float32(0.9)), "ball"),
         (replace(cells, norms=cells.norms * np.float32(0.9)), "ball"),
         (replace(cells, centres=-cells.centres), "ball"),
+        (replace(cells, router=Centroid.fit(cells.centres[::-1])), "router"),
     ]
     for lie, told in lies:
         with pytest.raises(FormatError, match=f"file.*{told}"):

@@ -124,7 +124,9 @@ def test_the_engine_stops_by_the_rule():
     for i, at in enumerate(looks):
         settled = np.where(kth[:, i] > before, points[:, i], settled)
         before = np.maximum(before, kth[:, i])
-        done = rule.done(kth[:, i], next_[:, i], stopped.spread, points[:, i], settled) | (i == len(looks) - 1)
+        done = rule.done(kth[:, i], next_[:, i], stopped.spread, points[:, i], settled) | (
+            i == len(looks) - 1
+        )
         opened = np.where((opened < 0) & done, marks[at], opened)
     assert np.array_equal(stopped.opened, opened)
     assert len(np.unique(opened)) > 3
@@ -194,7 +196,9 @@ def test_radius_search_finds_all(made):
             assert (np.diff(got) <= 0).all() and set(some.tolist()) == set(ids[live[ids]].tolist())
     flat = Roots.build(vectors, roots.metric)
     ours, theirs = roots.within(queries[:5], 0.3), flat.within(queries[:5], 0.3)
-    assert all(np.array_equal(a[0], b[0]) and np.array_equal(a[1], b[1]) for a, b in zip(ours, theirs, strict=True))
+    assert all(
+        np.array_equal(a[0], b[0]) and np.array_equal(a[1], b[1]) for a, b in zip(ours, theirs, strict=True)
+    )
 
 
 def test_rows_come_and_go(made):

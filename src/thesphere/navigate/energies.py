@@ -49,6 +49,8 @@ class Weights:
         for field in fields(self):
             if not np.isfinite(getattr(self, field.name)):
                 raise InputError(f"weight {field.name} is {getattr(self, field.name)}; give a finite number")
+        if not self.used:
+            raise InputError(f"all weights are 0; give one of {', '.join(TERMS)} another")
         if not self.temperature > 0:
             raise InputError(f"the temperature is {self.temperature}; give a number above 0")
 

@@ -1,7 +1,6 @@
 """The navigator: from a query to peaks, cones, cells, and a ranked answer that accounts for itself."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from time import perf_counter
 from typing import Any
 
@@ -9,7 +8,7 @@ import numpy as np
 
 from thesphere.errors import InputError
 from thesphere.navigate import energies
-from thesphere.navigate.cones import Cones, Shape, open_cones, shape_of
+from thesphere.navigate.cones import Cones, open_cones, shape_of
 from thesphere.navigate.energies import Weights
 from thesphere.navigate.navigation import Cone, Navigation
 from thesphere.navigate.opening import Aim, Index, Opened, spend
@@ -64,14 +63,28 @@ class Navigator:
         evidence_weight: float = 2.0,
     ) -> None:
         """Raises InputError for an index without cells, or a weight whose signal is missing or no one per row."""
-        if index.cells is None:
-            raise InputError("a flat index has no cells to navigate; build it with RootsConfig(flat_below=1)")
         self.index = index
         self.weights = weights or Weights()
         self.budget = budget or BudgetConfig()
         self.signals = signals or Signals()
         self.evidence_weight = evidence_weight
-        _check(self.signals, self.weights, len(index.ids))
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Check the index and the signals, and measure the angles between roots and cells."""
+        cells = self.index.cells
+        if cells is None:
+            raise InputError("a flat index has no cells to navigate; build it with RootsConfig(flat_below=1)")
+        if not cells.members:
+            raise InputError(
+                "the index has no member lists: it can be routed, not navigated; build it with them"
+            )
+        _check(self.signals, self.weights, len(self.index.ids))
+        roots = cells.roots
+        radii = np.asarray(roots.radius_range, np.float64).mean(axis=1)
+        self._measured = cells
+        self._sizes = np.diff(cells.starts)
+        self._shape = shape_of(roots.centroid, roots.starts, radii, roots.count, cells.centres)
 
     def navigate(
         self,
@@ -107,6 +120,8 @@ class Navigator:
             raise InputError(f"k is {k} and the budget {budget}; give 0 or more")
         if self.weights.radial and self.signals.radii is not None and radius is None:
             raise InputError("the radial term compares with radii of a filling; give the query's radius")
+        if self.index.cells is not self._measured:  # rows were added or removed
+            self._prepare()
         asked = rows[0]
         config = self.budget if budget is None else replace(self.budget, total_bytes=budget)
         rule = EVERYTHING if recall is None else self.index.stop(recall, k)
@@ -144,18 +159,6 @@ class Navigator:
                 milliseconds=1000 * (perf_counter() - begun),
             ),
         )
-
-    @cached_property
-    def _sizes(self) -> np.ndarray:
-        """int64 [K], rows of each cell."""
-        return np.diff(self.index.cells.starts)
-
-    @cached_property
-    def _shape(self) -> Shape:
-        cells = self.index.cells
-        roots = cells.roots
-        radii = np.asarray(roots.radius_range, np.float64).mean(axis=1)
-        return shape_of(roots.centroid, roots.starts, radii, roots.count, cells.centres)
 
     def _kept(self, k: int) -> int:
         """How many of the best by score are ranked by energy."""

@@ -32,6 +32,7 @@ STEPS = (2, 4)
 TUNED = 500  # queries at most, and a third of them, that weight and checkpoints are chosen on
 BATCH = 1000  # queries that the visits to cells are counted for
 VISIT = 0.1  # what a visit of a batch to a cell costs each of its queries, in points
+MOVED = 0.5  # of another row's step to its neighbour, by which a row is moved: measured, as STRICT
 SAMPLE = 8192  # rows among which made-up queries look for neighbours
 _ROUNDING = 1e-9  # of sums of risks
 
@@ -229,10 +230,10 @@ def calibration_queries(
     vectors: np.ndarray, metric: str, count: int, key: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Queries to calibrate on where none are known: half of them rows that must not find themselves, half rows
-    that were moved by what tells another row from its nearest neighbour.
+    that were moved by half of what tells another row from its nearest neighbour.
 
-    Such a step has the length and directions in which rows of this data differ when they are neighbours, which
-    noise has not. Both kinds are easier than queries from elsewhere: hence the stricter rules of `calibrate`.
+    Such a step has the length and the directions in which rows of this data differ, which noise has not. Both
+    kinds are easier than queries from elsewhere: hence the stricter rules of `calibrate`.
 
     Args:
         vectors: finite numbers [N, D], N may be 0; a mapped file is read in order.
@@ -260,7 +261,7 @@ def calibration_queries(
     other = np.where(near[:, 0] == by, near[:, -1], near[:, 0])
     steps = sample[by] - sample[np.where(other < 0, by, other)]
     start = rows(np.asarray(vectors[from_], np.float32))
-    queries = np.concatenate([np.asarray(vectors[held], np.float32), start + steps])
+    queries = np.concatenate([np.asarray(vectors[held], np.float32), start + np.float32(MOVED) * steps])
     return queries.astype(np.float32), np.concatenate([held, np.full(moved, -1)]).astype(np.int64)
 
 

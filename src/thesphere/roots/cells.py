@@ -157,8 +157,8 @@ def build_cells(
     far = distances(
         vectors, rows, np.repeat(np.arange(len(made)), np.diff(starts)), centres, metric, threads=workforce
     )
-    far = np.maximum.reduceat(far, starts[:-1])
-    centres, reaches, norms = balls(starts, codes, centres, far, metric)
+    reaches = radii(np.maximum.reduceat(far, starts[:-1]), metric)
+    centres, reaches, norms = balls(starts, codes, centres, reaches)
     roots = summarise(
         starts,
         rows,
@@ -224,21 +224,18 @@ def filled(
 
 
 def balls(
-    starts: np.ndarray, codes: Codes, centres: np.ndarray, distances: np.ndarray, metric: Metric
+    starts: np.ndarray, codes: Codes, centres: np.ndarray, reaches: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """centres, reaches and norms as `Cells` has them.
-
-    Args:
-        starts, codes: of the slots.
-        centres: float32 [K, D].
-        distances: float64 [K], the largest of each cell's slots.
-        metric: "cosine" or "ip".
-    """
-    # the sums of squares are right to width * 2^-53, directions to 2^-52 each
-    reaches = above(distances * (1 + 1e-9) + (1e-12 if metric == "cosine" else 0))
+    """centres, reaches and norms as `Cells` has them; infinite reaches may come in."""
     norms = np.minimum(above(np.maximum.reduceat(codes.norms, starts[:-1])), np.float32(LARGEST))
     lost = ~np.isfinite(reaches)  # rows near the largest float32, on all sides of their mean
     return np.where(lost[:, None], np.float32(0), centres), np.where(lost, norms, reaches), norms
+
+
+def radii(distances: np.ndarray, metric: Metric) -> np.ndarray:
+    """float32, no less than the true distances: sums of squares are right to width * 2^-53, directions to
+    2^-52 in each column."""
+    return above(distances * (1 + 1e-9) + (1e-12 if metric == "cosine" else 0))
 
 
 def distances(

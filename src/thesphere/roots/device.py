@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from thesphere.errors import InputError, MissingExtra
-from thesphere.scan import Codes, Metric, Part, Result, search
+from thesphere.scan import Metric, Part, Result, search
 from thesphere.scan.block import Queries
 from thesphere.scan.kernel import best, rescore
 from thesphere.scan.rows import as_rows, frozen

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thesphere.errors import InputError
-from thesphere.roots.cells import Cells, balls, distances, slots
+from thesphere.roots.cells import Cells, balls, distances, radii, slots
 from thesphere.roots.config import RootsConfig
 from thesphere.roots.partition import partition
 from thesphere.roots.partition.assign import assign
@@ -161,7 +161,7 @@ class Draft:
             parts = []
             for cell, begin, end in zip(large.tolist(), *edges, strict=True):
                 rows = order[begin:end]
-                wanted = min(len(rows), round(sizes[cell] / mean))
+                wanted = min(len(rows), round(int(sizes[cell]) / mean))
                 made = partition(
                     self.vectors[rows],
                     wanted,
@@ -190,11 +190,11 @@ class Draft:
         firsts = np.bincount(self.first, minlength=len(sizes))
         small = np.zeros(len(sizes), np.bool_)
         small[shrunk] = sizes[shrunk] < SMALLEST * self.mean()
+        small |= firsts == 0
         for role in np.unique(self.roles[small]):
             own = np.flatnonzero(self.roles == role)
-            if small[own].all():  # one has to stay, if there are rows
+            if small[own].all() and firsts[own].any():  # one has to stay
                 small[own[firsts[own].argmax()]] = False
-        small |= firsts == 0
         self.dead |= small
         for role in np.unique(self.roles[small]):
             rows = np.flatnonzero(small[self.first] & (self.roles[self.first] == role))
@@ -251,15 +251,15 @@ class Draft:
         codes = _gathered(before.codes, coded, source[rows])
 
         # only rows that came into a cell can reach farther than it did, unless its centre is new
-        far = np.where(fresh, 0.0, before.reaches[np.maximum(origin, 0)].astype(np.float64))
+        reaches = np.where(fresh, np.float32(0), before.reaches[np.maximum(origin, 0)])
         for own, cell, came in (
             (np.arange(len(labels)), labels, self.moved),
             (self.extra, seconds, fresh_copies),
         ):
             some = np.flatnonzero(came | fresh[cell])
-            reach = distances(self.vectors, own[some], cell[some], centres, self.metric, threads=self.threads)
-            np.maximum.at(far, cell[some], reach)
-        centres, reaches, norms = balls(starts, codes, centres, far, self.metric)
+            far = distances(self.vectors, own[some], cell[some], centres, self.metric, threads=self.threads)
+            np.maximum.at(reaches, cell[some], radii(far, self.metric))
+        centres, reaches, norms = balls(starts, codes, centres, reaches)
         roots = summarise(
             starts, rows, copies, codes, bounds, roles, self.metric,
             prominence=prominence, text=text, threads=self.threads,

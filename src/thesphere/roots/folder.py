@@ -1,7 +1,8 @@
 """An index on disk: one file of tensors in a folder, mapped into memory when it is read."""
 
 import hashlib
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from thesphere.errors import FormatError, InputError, SchemaError
 from thesphere.roots.calibrate import Calibration
 from thesphere.roots.cells import Cells
+from thesphere.roots.config import RootsConfig
 from thesphere.roots.saved import from_arrays, prove, to_arrays
 from thesphere.runtime import workers
 from thesphere.scan import Codes, Metric, encode
@@ -18,6 +20,8 @@ from thesphere.store.tensors import map_tensors, write_tensors
 FILE = "roots.safetensors"
 FORMAT = "thesphere.roots"
 VERSION = 2  # 1 had flat indexes only
+ASKED = "asked"  # the queries that the index was calibrated on
+SETTINGS = ("partitions", "spill", "spill_lambda", "members", "flat_below", "substring")  # that are kept
 RULES = "stop."  # what the names of calibrations begin with, then k
 _BLOCK = 1 << 16  # rows that are checked at a time
 
@@ -32,14 +36,21 @@ class Read:
     codes: Codes | None
     cells: Cells | None
     calibrations: tuple[Calibration, ...]
+    asked: np.ndarray | None
+    config: RootsConfig
     key: int | None
 
 
 def named(
-    codes: Codes | None, cells: Cells | None, calibrations: tuple[Calibration, ...]
+    codes: Codes | None,
+    cells: Cells | None,
+    calibrations: tuple[Calibration, ...],
+    asked: np.ndarray | None,
 ) -> dict[str, np.ndarray]:
     """The arrays of an index beside vectors and ids, by name."""
     arrays = codes.arrays() if codes is not None else {}
+    if asked is not None:
+        arrays[ASKED] = asked
     if cells is not None:
         arrays |= to_arrays(cells)
     for one in calibrations:
@@ -47,7 +58,9 @@ def named(
     return arrays
 
 
-def write(path: Path, arrays: dict[str, np.ndarray], metric: Metric, key: int | None) -> None:
+def write(
+    path: Path, arrays: dict[str, np.ndarray], metric: Metric, config: RootsConfig, key: int | None
+) -> None:
     """Write the file, whole or not at all; the folder is made if it is missing.
 
     Raises SphereError when the folder cannot be made or the disk is full, read-only or failing.
@@ -56,8 +69,11 @@ def write(path: Path, arrays: dict[str, np.ndarray], metric: Metric, key: int | 
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise disk_error(error, f"make {path}") from error
-    about = {"format": FORMAT, "version": str(VERSION), "metric": metric, "sha256": digest(arrays)}
-    write_tensors(path / FILE, arrays, about if key is None else {**about, "key": str(key)})
+    settings = {name: value for name, value in asdict(config).items() if name in SETTINGS}
+    about = {"format": FORMAT, "version": str(VERSION), "metric": metric, "config": json.dumps(settings)}
+    if key is not None:
+        about["key"] = str(key)
+    write_tensors(path / FILE, arrays, {**about, "sha256": digest(arrays, about)})
 
 
 def read(folder: Path, *, check: bool) -> Read:
@@ -73,7 +89,7 @@ def read(folder: Path, *, check: bool) -> Read:
         raise SchemaError(f"{path} has version {version}, this program reads up to {VERSION}; upgrade it")
     if key is not None and not (key.isdecimal() and len(key) < 20):
         raise FormatError(f"{path}: the key {key[:30]!r} is no whole number")
-    if check and digest(arrays) != about.get("sha256"):
+    if check and digest(arrays, about) != about.get("sha256"):
         raise FormatError(f"{path} is damaged: its checksum differs; restore it or build it again")
     name = str(path)
     codes = cells = None
@@ -96,7 +112,23 @@ def read(folder: Path, *, check: bool) -> Read:
     if check and cells is not None and cells.members:
         prove(cells, vectors, metric, name, threads=workers())
     calibrations = tuple(_rules(arrays, name)) if cells is not None and cells.members else ()
-    return Read(vectors, ids, metric, codes, cells, calibrations, None if key is None else int(key))
+    asked = arrays.get(ASKED)
+    if asked is not None and (asked.dtype != np.float32 or asked.ndim != 2 or asked.shape[1] != width):
+        raise FormatError(
+            f"{path}: '{ASKED}' is {asked.dtype} {list(asked.shape)}, expected float32 [n, {width}]"
+        )
+    config = _config(about.get("config", "{}"), name)
+    return Read(
+        vectors, ids, metric, codes, cells, calibrations, asked, config, None if key is None else int(key)
+    )
+
+
+def _config(text: str, name: str) -> RootsConfig:
+    try:
+        told = json.loads(text)
+        return RootsConfig(**{setting: told[setting] for setting in SETTINGS if setting in told})
+    except (ValueError, TypeError, RecursionError, InputError) as error:
+        raise FormatError(f"{name}: its settings {text[:80]!r} are none of an index: {error}") from error
 
 
 def _rules(arrays: dict[str, np.ndarray], name: str) -> list[Calibration]:
@@ -122,9 +154,11 @@ def ascending(names: np.ndarray) -> bool:
     return bool((names[1:] > names[:-1]).all())
 
 
-def digest(arrays: dict[str, np.ndarray]) -> str:
-    """SHA-256 over names, types, shapes and bytes, in the order of names."""
+def digest(arrays: dict[str, np.ndarray], about: dict[str, str]) -> str:
+    """SHA-256 over what is told about the arrays, and names, types, shapes and bytes, in the order of names."""
     told = hashlib.sha256()
+    if about.get("version") != "1":
+        told.update(json.dumps(sorted(item for item in about.items() if item[0] != "sha256")).encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         told.update(f"{name} {array.dtype.str} {array.shape}\n".encode())

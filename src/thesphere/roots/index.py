@@ -7,8 +7,6 @@ it has found what it was asked for; or all that cannot be proved useless, then i
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -17,77 +15,27 @@ import numpy as np
 
 from thesphere.errors import InputError
 from thesphere.roots import folder
-from thesphere.roots.calibrate import KS, Calibration, calibrate
+from thesphere.roots.answer import all_within, from_cells, from_result, from_rows, from_some_cells
+from thesphere.roots.calibrate import KS, Calibration, calibrate, calibration_queries
 from thesphere.roots.cells import Cells, build_cells
 from thesphere.roots.change import add_rows, drop_rows, renumber
 from thesphere.roots.config import RootsConfig
+from thesphere.roots.content import Content
 from thesphere.roots.found import Found
 from thesphere.roots.proof import verify
-from thesphere.roots.search import LIVE, Index, Visited, coded_reaches, slack_of, visit, within
+from thesphere.roots.search import slack_of
 from thesphere.roots.stop import EVERYTHING, Stop
 from thesphere.roots.trace import trace_of
-from thesphere.scan import Codes, Metric, Part, Result, bounds, encode, exact, search
+from thesphere.scan import Codes, Metric, Result, encode
 from thesphere.scan.block import Queries
-from thesphere.scan.grouped import Slots
 from thesphere.scan.rows import as_rows
-from thesphere.types import Cost, Status
 
 LARGEST = float(np.finfo(np.float32).max)
 RECALL = 0.95  # what cells answer with when nothing is asked for
 CALIBRATED_ON = 1000  # queries that are made up when none are given
+MOST_ASKED = 4000  # queries given that it is calibrated on, evenly out of more
+STALE = 0.2  # share of the rows that came or went since the calibration, from which it is made again
 SPARSE = 0.05  # share of the rows up to which a filter's rows are scored without the cells
-
-
-@dataclass(frozen=True)
-class Content:
-    """One state of an index: searches that are under way keep theirs while rows are added or removed.
-
-    Attributes:
-        vectors: float32 [N, D], in the order of ids.
-        ids: int64 [N], ascending.
-        codes: the int8 rows by row, of a flat index.
-        cells: instead of them, of a large one.
-    """
-
-    vectors: np.ndarray
-    ids: np.ndarray
-    metric: Metric
-    codes: Codes | None
-    cells: Cells | None
-
-    @cached_property
-    def index(self) -> Index:
-        cells = self.cells
-        assert cells is not None
-        slots = Slots(cells.codes, cells.rows, cells.starts, self.vectors, self.metric)
-        cosine = self.metric == "cosine"
-        reaches = coded_reaches(cells.reaches, cells.router, slots.codes.width) if cosine else cells.reaches
-        return Index(slots, cells.router, reaches, cells.norms)
-
-    @cached_property
-    def homes(self) -> np.ndarray:
-        """int32 [N]: the slot of each row that is no second copy."""
-        cells = self.cells
-        assert cells is not None
-        homes = np.empty(len(self.ids), dtype=np.int32)
-        own = np.flatnonzero(~cells.copies)
-        homes[cells.rows[own]] = own
-        return homes
-
-    def coded(self, rows: np.ndarray | slice) -> Codes:
-        """The codes of some rows."""
-        if self.codes is not None:
-            at, codes = rows, self.codes
-        else:
-            assert self.cells is not None
-            at, codes = self.homes[rows], self.cells.codes
-        return Codes(codes.codes[at], codes.scales[at], codes.residuals[at], codes.lengths[at], codes.width)
-
-    @property
-    def row_bytes(self) -> int:
-        codes = self.codes if self.cells is None else self.cells.codes
-        assert codes is not None
-        return codes.row_bytes
 
 
 class Roots:
@@ -103,12 +51,15 @@ class Roots:
         content: Content,
         config: RootsConfig,
         calibrations: Sequence[Calibration] = (),
+        asked: np.ndarray | None = None,
         key: int | None = None,
     ) -> None:
         """Use `build` or `load`."""
         self._content = content
         self.config = config
         self.calibrations = tuple(calibrations)
+        self._asked_of = asked  # what it was calibrated on, if that was given
+        self._changed = 0  # rows that came or went since
         self._key = key
 
     @classmethod
@@ -191,8 +142,7 @@ class Roots:
     @property
     def codes(self) -> Codes:
         """The int8 rows, in the order of ids (gathered if they lie in cells)."""
-        content = self._content
-        return content.codes if content.codes is not None else content.coded(slice(None))
+        return self._content.coded(slice(None))
 
     @property
     def cells(self) -> Cells | None:
@@ -213,7 +163,7 @@ class Roots:
     def nbytes(self) -> int:
         """Bytes of the index beside vectors and ids."""
         content = self._content
-        arrays = folder.named(content.codes, content.cells, self.calibrations)
+        arrays = folder.named(content.flat, content.cells, self.calibrations, self._asked_of)
         return sum(array.nbytes for array in arrays.values())
 
     def search(
@@ -265,105 +215,28 @@ class Roots:
         if device is not None and device is not False:
             if live is not None or budget is not None:
                 raise InputError("a device scans all rows; leave out filter and budget")
-            return self._found(content, rows, k, self._on_device(device, rows, k), begun)
-        if content.cells is None:
-            return self._flat(content, rows, k, budget, live, threads, begun)
-        if not content.cells.members:
+            return from_result(content, self._on_device(device, rows, k), np.zeros(len(rows)), begun)
+        if content.cells is not None and not content.cells.members:
             raise InputError(
-                "the index was built without member lists: it routes but finds no rows; build it with members"
+                "the index has no member lists: it routes, but finds no rows; build it with members"
             )
-        if live is not None and np.count_nonzero(live) <= SPARSE * len(self):
-            return self._sparse(content, rows, k, budget, live, threads, begun)
-        return self._visit(content, rows, k, recall, exact, budget, live, threads, begun)
-
-    def _visit(self, content: Content, rows, k, recall, exact, budget, live, threads, begun) -> Found:
-        rule, kept = EVERYTHING, max(1, min(k, len(self)))
-        if not exact and (budget is None or recall is not None) and k:
-            rule, kept = self._rule(RECALL if recall is None else recall, kept)
-        asked = Queries.of([Part(content.cells.codes.cut(0, 0), self.vectors[:0])], rows, self.metric)
-        slots = LIVE if live is None else live[content.cells.rows]
-        most = None if budget is None else int(budget) // content.row_bytes
-        seen = visit(content.index, asked, kept, stop=rule, budget=most, live=slots, threads=threads)
-        wide = np.full((len(rows), k), -1, dtype=np.int64)
-        scores = np.full((len(rows), k), -np.inf)
-        some = min(k, kept)
-        wide[:, :some], scores[:, :some] = seen.rows[:, :some], seen.scores[:, :some]
-        bar = scores[:, -1] if k else np.full(len(rows), np.inf)
-        # strictly: a row with the same score but a smaller id belongs before the k-th
-        proved = (seen.ceiling < bar) | np.isneginf(seen.ceiling)
-        left = np.maximum(seen.ceiling, bar) - np.where(np.isneginf(bar), 0, bar)
-        gap = np.where(proved, 0.0, np.where(np.isneginf(bar), np.inf, np.maximum(left, 0.0)))
-        cut = seen.spent | (rule is EVERYTHING)
-        status: list[Status] = [
-            "exact" if sure else "partial" if short else "probable"
-            for sure, short in zip(proved, cut, strict=True)
-        ]
-        names = np.where(wide < 0, -1, self.ids[wide]) if len(self) else wide
-        return Found(
-            names, _single(scores), status, gap, self._cost(content, rows, seen, begun), seen.opened, recall
-        )
-
-    def _cost(self, content: Content, rows: np.ndarray, seen: Visited, begun: float) -> Cost:
-        routed = int(content.cells.router.dots * content.cells.codes.codes.shape[1] * len(rows))
-        rescored = int(seen.rescored.sum())
-        points = int(seen.points.sum())
-        return Cost(
-            bytes_scanned=points * content.row_bytes + routed + rescored * 4 * self.width,
-            bytes_stored=len(rows) * (len(self) * content.row_bytes + self.vectors.nbytes),
-            points_scanned=points,
-            rescored=rescored,
-            milliseconds=1000 * (perf_counter() - begun),
-        )
+        few = live is not None and np.count_nonzero(live) <= SPARSE * len(self)
+        if content.cells is None or few:
+            chosen = None if live is None else np.flatnonzero(live)
+            return from_rows(content, rows, k, chosen, budget, threads, begun)
+        kept = max(1, min(k, len(self)))
+        rule = (EVERYTHING, kept)
+        if k and not exact and (budget is None or recall is not None):
+            rule = self._rule(RECALL if recall is None else recall, kept)
+        return from_cells(content, rows, k, rule, budget, live, threads, begun)
 
     def _rule(self, recall: float, k: int) -> tuple[Stop, int]:
         """The rule for a recall, and how many rows it must be asked for."""
         for calibration in self.calibrations:
             if calibration.k >= k and recall < 1:
                 rule = calibration.stop(recall)
-                return rule, k if rule is EVERYTHING else min(calibration.k, max(1, len(self)))
+                return rule, k if rule is EVERYTHING else min(calibration.k, len(self))
         return EVERYTHING, k
-
-    def _flat(self, content: Content, rows, k, budget, live, threads, begun) -> Found:
-        seen = len(self) if budget is None else min(len(self), int(budget) // content.row_bytes)
-        codes = content.codes.cut(0, seen)
-        part = Part(codes, self.vectors[:seen], live=None if live is None else live[:seen])
-        result = search([part], rows, k, metric=self.metric, threads=threads)
-        gap = np.zeros(len(rows))
-        if seen < len(self) and k:  # later rows have larger ids: one that only equals the k-th stays outside
-            norms = np.linalg.norm(rows.astype(np.float64), axis=1)
-            farthest = float(content.codes.norms[seen:].max())
-            reach = norms * farthest if self.metric == "ip" else np.sign(norms * farthest)
-            # 1e-9: rounding of norms and scores
-            gap = np.maximum(reach * (1 + 1e-9) - result.scores[:, -1], 0.0)
-        return self._found(content, rows, k, result, begun, gap)
-
-    def _sparse(self, content: Content, rows, k, budget, live, threads, begun) -> Found:
-        """Few rows may be found: they are scored without the cells."""
-        chosen = np.flatnonzero(live)
-        seen = len(chosen) if budget is None else min(len(chosen), int(budget) // content.row_bytes)
-        part = Part(content.coded(chosen[:seen]), self.vectors[chosen[:seen]])
-        result = search([part], rows, k, metric=self.metric, threads=threads)
-        ids = np.where(result.ids < 0, -1, chosen[result.ids]) if seen else result.ids
-        gap = np.zeros(len(rows))
-        if seen < len(chosen) and k:
-            norms = np.linalg.norm(rows.astype(np.float64), axis=1)
-            farthest = float(content.coded(chosen[seen:]).norms.max())
-            reach = norms * farthest if self.metric == "ip" else np.sign(norms * farthest)
-            gap = np.maximum(reach * (1 + 1e-9) - result.scores[:, -1], 0.0)
-        return self._found(content, rows, k, replace(result, ids=ids), begun, gap)
-
-    def _found(self, content: Content, rows, k, result: Result, begun: float, gap=None) -> Found:
-        gap = np.zeros(len(rows)) if gap is None else gap
-        status: list[Status] = ["partial" if open_ else "exact" for open_ in gap > 0]
-        ids = np.where(result.ids < 0, -1, self.ids[result.ids]) if len(self) else result.ids
-        cost = Cost(
-            bytes_scanned=result.rows * content.row_bytes + result.rescored * 4 * self.width,
-            bytes_stored=len(rows) * (len(self) * content.row_bytes + self.vectors.nbytes),
-            points_scanned=result.rows,
-            rescored=result.rescored,
-            milliseconds=1000 * (perf_counter() - begun),
-        )
-        return Found(ids, _single(result.scores), status, gap, cost)
 
     def within(
         self, queries: Any, score: float, *, filter: Any = None
@@ -380,29 +253,9 @@ class Roots:
         """
         if not np.isfinite(score):
             raise InputError(f"score is {score}, expected a finite number")
-        content = self._content
         rows = as_rows(queries, "queries", self.width, one=True)
         live = None if filter is None else _live(filter, self.ids)
-        if content.cells is None:
-            part = Part(content.codes, self.vectors)
-            chosen = [np.flatnonzero(bounds(part, row, self.metric)[1] >= score) for row in rows]
-            chosen = chosen if live is None else [some[live[some]] for some in chosen]
-        else:
-            asked = Queries.of([Part(content.cells.codes.cut(0, 0), self.vectors[:0])], rows, self.metric)
-            slots = LIVE if live is None else live[content.cells.rows]
-            chosen, _ = within(content.index, asked, float(score), slots)
-        found = []
-        for row, some in zip(rows, chosen, strict=True):
-            scores = self._scores(row, some)
-            kept = scores >= score
-            order = np.argsort(-scores[kept], kind="stable")
-            found.append((self.ids[some[kept][order]], scores[kept][order]))
-        return found
-
-    def _scores(self, query: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Float64 scores of some rows."""
-        vectors = self.vectors[rows]
-        return exact(Part(encode(vectors), vectors), query, np.arange(len(rows)), self.metric)
+        return all_within(self._content, rows, float(score), live)
 
     def calibrate(self, queries: Any = None, *, threads: int | None = None) -> "Roots":
         """Choose the stopping rules on queries like those that will be asked; nothing to do where it is flat.
@@ -417,26 +270,33 @@ class Roots:
         if content.cells is None:
             return self
         if queries is None:
-            from thesphere.roots.calibrate import calibration_queries
-
             made, own = calibration_queries(self.vectors, self.metric, CALIBRATED_ON, self._key)
         else:
             made, own = as_rows(queries, "queries", self.width), None
-        asked = Queries.of([Part(content.cells.codes.cut(0, 0), self.vectors[:0])], made, self.metric)
+            made = made[:: -(-len(made) // MOST_ASKED)] if len(made) else made
+        asked = content.asked(made)
         source = "points" if queries is None else "queries"
         self.calibrations = tuple(
             calibrate(trace_of(content.index, asked, k, own, threads=threads), k, source=source)
             for k in KS
             if k < len(self)
         )
+        self._asked_of, self._changed = (None if queries is None else made), 0
         return self
+
+    def _recalibrate(self, changed: int, threads: int | None) -> None:
+        """Calibrate again when so many rows came or went that the rules may be off."""
+        self._changed += changed
+        if self.calibrations and self._changed > STALE * len(self):
+            self.calibrate(self._asked_of, threads=threads)
 
     def add(
         self, vectors: Any, ids: Any = None, *, threads: int | None = None, **described: Any
     ) -> np.ndarray:
         """Add rows without building again: they join the nearest cells, and cells that grow too large are split.
 
-        Each call copies the arrays of the index once, so add many rows at a time. The rules stay as calibrated.
+        Each call copies the arrays of the index once, so add many rows at a time. The rules are calibrated again
+        when a fifth of the rows has changed.
 
         Args:
             vectors: numbers [n, D].
@@ -477,6 +337,7 @@ class Roots:
             places[order] = np.arange(len(order))
             cells, everything, together = renumber(cells, places), everything[order], together[order]
         self._content = Content(everything, together, self.metric, None, cells)
+        self._recalibrate(len(rows), threads)
         return names
 
     def remove(self, ids: Any, *, threads: int | None = None) -> int:
@@ -495,12 +356,13 @@ class Roots:
             return 0
         kept, left = old.vectors[live], old.ids[live]
         if old.cells is None or not len(left):
-            self._content = Content(kept, left, self.metric, encode(kept), None)
+            self._content, self.calibrations = Content(kept, left, self.metric, encode(kept), None), ()
         else:
             cells = drop_rows(
                 old.cells, old.vectors, live, self.metric, self.config, key=self._key, threads=threads
             )
             self._content = Content(kept, left, self.metric, None, cells)
+            self._recalibrate(gone, threads)
         return gone
 
     def route(self, query: Any) -> int:
@@ -513,13 +375,13 @@ class Roots:
         Raises InputError where the index is flat.
         """
         query = self._one(query).astype(np.float64)
-        centroid = self._cells().roots.centroid.astype(np.float64)
+        centroid = self._content.large.roots.centroid.astype(np.float64)
         norms = np.linalg.norm(centroid, axis=1) * np.linalg.norm(query)
         return np.divide(centroid @ query, norms, out=np.zeros(len(centroid)), where=norms > 0)
 
     def cell_scores(self, query: Any) -> np.ndarray:
         """float32 [K]: what the router promises of each cell, in units of score / |query|."""
-        return self._cells().router.scores(self._asked(query))[0]
+        return self._content.large.router.scores(self._asked(query))[0]
 
     def cell_ceilings(self, query: Any) -> np.ndarray:
         """float64 [K]: no row of a cell scores more."""
@@ -540,41 +402,7 @@ class Roots:
     ) -> tuple[np.ndarray, np.ndarray, int, int]:
         """The k best rows of some cells, read in the order given until the bytes are spent, the last cell as far
         as they go: (distinct ids [<= k], their float64 scores, rows read, bytes read)."""
-        content, asked = self._content, self._asked(query)
-        starts = self._cells().starts
-        slots, left = [], int(budget_bytes) // content.row_bytes
-        for cell in np.asarray(cells, dtype=np.int64):
-            own = np.arange(starts[cell], min(starts[cell + 1], starts[cell] + left))
-            slots.append(own)
-            left -= len(own)
-        chosen = np.concatenate(slots) if slots else np.zeros(0, np.int64)
-        codes = content.cells.codes
-        coded = Codes(
-            codes.codes[chosen],
-            codes.scales[chosen],
-            codes.residuals[chosen],
-            codes.lengths[chosen],
-            codes.width,
-        )
-        rows, first = np.unique(content.cells.rows[chosen], return_index=True)
-        part = Part(
-            Codes(
-                coded.codes[first],
-                coded.scales[first],
-                coded.residuals[first],
-                coded.lengths[first],
-                codes.width,
-            ),
-            self.vectors[rows],
-        )
-        result = search([part], asked.exact.astype(np.float32), k, metric=self.metric)
-        found = result.ids[0][result.ids[0] >= 0]
-        return (
-            self.ids[rows[found]],
-            result.scores[0][: len(found)],
-            len(chosen),
-            len(chosen) * content.row_bytes,
-        )
+        return from_some_cells(self._content, self._one(query), cells, k, budget_bytes)
 
     def verify(self, found: Found, queries: Any, *, filter: Any = None) -> None:
         """Prove an answer again by scoring every row in float64, without the codes.
@@ -594,8 +422,9 @@ class Roots:
         Raises SphereError when the folder cannot be made or the disk is full, read-only or failing.
         """
         content = self._content
-        arrays = folder.named(content.codes, content.cells, self.calibrations)
-        folder.write(Path(path), {"vectors": self.vectors, "ids": self.ids, **arrays}, self.metric, self._key)
+        arrays = folder.named(content.flat, content.cells, self.calibrations, self._asked_of)
+        arrays |= {"vectors": self.vectors, "ids": self.ids}
+        folder.write(Path(path), arrays, self.metric, self.config, self._key)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, check: bool = True) -> "Roots":
@@ -610,16 +439,8 @@ class Roots:
         Raises NotFoundError, FormatError (foreign, truncated or damaged), SchemaError (from a newer version).
         """
         read = folder.read(Path(path), check=check)
-        config = RootsConfig() if read.cells is None else RootsConfig(members=read.cells.members)
         content = Content(read.vectors, read.ids, read.metric, read.codes, read.cells)
-        return cls(content, config, read.calibrations, read.key)
-
-    def _cells(self) -> Cells:
-        if self._content.cells is None:
-            raise InputError(
-                "a flat index has no roots and no cells; build it with RootsConfig(flat_below=1)"
-            )
-        return self._content.cells
+        return cls(content, read.config, read.calibrations, read.asked, read.key)
 
     def _one(self, query: Any) -> np.ndarray:
         rows = as_rows(query, "query", self.width, one=True)
@@ -628,8 +449,7 @@ class Roots:
         return rows[0]
 
     def _asked(self, query: Any) -> Queries:
-        codes = self._cells().codes
-        return Queries.of([Part(codes.cut(0, 0), self.vectors[:0])], self._one(query), self.metric)
+        return self._content.asked(self._one(query))
 
     def _on_device(self, device: Any, rows: np.ndarray, k: int) -> Result:
         from thesphere.roots.device import DeviceRows
@@ -667,11 +487,6 @@ def _whole(number: Any, what: str) -> int:
         return number.__index__()
     except AttributeError:
         raise InputError(f"{what} is {number!r}, expected a whole number") from None
-
-
-def _single(scores: np.ndarray) -> np.ndarray:
-    """float32 scores; finite ones stay finite."""
-    return np.where(np.isinf(scores), scores, np.clip(scores, -LARGEST, LARGEST)).astype(np.float32)
 
 
 def _reordered(text: Any, order: np.ndarray) -> Any:

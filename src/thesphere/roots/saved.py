@@ -90,7 +90,8 @@ def from_arrays(arrays: dict[str, np.ndarray], metric: Metric, name: str = "cell
 def prove(
     cells: Cells, vectors: np.ndarray, metric: Metric, name: str = "cells", *, threads: int = 1
 ) -> None:
-    """Check against the vectors whatever a proved answer rests on: codes, order within cells, balls and norms.
+    """Check against the vectors whatever a proved answer rests on: codes, order within cells, balls and norms,
+    and that a router for cosine scores the centres of the balls.
 
     Args:
         cells: with members.
@@ -123,6 +124,10 @@ def prove(
     lengths = np.minimum(lengths, LARGEST)
     if (lengths > cells.norms[labels].astype(np.float64)).any() or (reach > cells.reaches[labels]).any():
         raise FormatError(f"{name}: a row lies outside the ball of its cell")
+    if metric == "cosine":
+        routed, coded = cells.router.arrays(), encode(cells.centres)
+        if not all(np.array_equal(routed[part], getattr(coded, part)) for part in FIELDS):
+            raise FormatError(f"{name}: the router's codes are not those of the centres")
 
 
 class _Taken:

@@ -17,13 +17,14 @@ from thesphere.roots.routing import Router
 from thesphere.roots.stop import EVERYTHING, PATIENCE, Stop, checkpoints
 from thesphere.scan.block import Queries
 from thesphere.scan.grouped import Asked, Jobs, Slots, State, finish_pass, group, rows_pass, scan, within_pass
+from thesphere.scan.rows import frozen
 
 BLOCK = 2048  # queries that are scanned together, at most
 FEW = 8  # up to so many queries are cheaper one by one
 ROOM = 1 << 20  # candidates, or cells to choose from, that all queries of a block have room for together
 PROBE = 16  # cells that an exact search opens first, for thresholds that spare it most of the others
 ENDLESS = np.iinfo(np.int64).max
-LIVE = np.zeros(0, dtype=np.bool_)  # stands for: every row counts
+LIVE = frozen(np.zeros(0, dtype=np.bool_))  # stands for: every row counts
 SLACK = 1 + 1e-6  # norms are rounded up to float32, so that equal ones may stand in either order
 _LN2 = 0.6931471805599453
 
@@ -61,8 +62,8 @@ class Visited:
         ceiling: float64 [Q], no row in a cell that was not opened scores more; -inf when there is none.
         spent: bool [Q], whether the budget ended the search.
         spread: float32 [Q], standard deviation of the routing scores.
-        watched: (kth float32 [Q], next float32 [Q], rows of the open cells int64 [Q]) of each checkpoint; only when
-            asked for.
+        watched: (kth float32 [Q], next float32 [Q], rows of the open cells int64 [Q]) of each checkpoint; only
+            when asked for.
         order: int32 [Q, K], the cells in the order in which they were opened; likewise.
     """
 
@@ -77,13 +78,29 @@ class Visited:
     watched: list[tuple[np.ndarray, ...]] = field(default_factory=list)
     order: np.ndarray | None = None
 
+    @classmethod
+    def new(cls, count: int, k: int) -> "Visited":
+        return cls(
+            rows=np.full((count, k), -1, dtype=np.int64),
+            scores=np.full((count, k), -np.inf),
+            opened=np.zeros(count, dtype=np.int64),
+            points=np.zeros(count, dtype=np.int64),
+            rescored=np.zeros(count, dtype=np.int64),
+            ceiling=np.full(count, -np.inf),
+            spent=np.zeros(count, dtype=np.bool_),
+            spread=np.zeros(count, dtype=np.float32),
+        )
+
 
 class Way(NamedTuple):
-    """Where a block of queries is: the cells not yet opened as max-heaps of keys uint64 [B, K] (the score's order
-    above, K - cell below, so that no two are equal; opened ones lie behind, the latest first), promise float32
-    [B, K], what the keys are made of; left int64 [B], rows that the budget still allows; points int64 [B], rows read;
-    opened int64 [B] cells and passed int64 [B], their rows, read or not; settled int64 [B] and known float32 [B],
-    `passed` and the k-th score when that last rose; spread float32 [B]."""
+    """Where a block of queries is.
+
+    keys uint64 [B, K]: the cells not yet opened as max-heaps (the score's order above, K - cell below, so that no
+    two are equal); opened ones lie behind, the latest first. promise float32 [B, K]: what keys are made of. left
+    int64 [B]: rows that the budget still allows. points int64 [B]: rows read. opened int64 [B]: cells, and passed
+    int64 [B]: their rows, read or not. known float32 [B] and settled int64 [B]: the k-th score and `passed` when
+    that last rose. spread float32 [B]: of the routing scores.
+    """
 
     keys: np.ndarray
     promise: np.ndarray
@@ -135,14 +152,7 @@ def visit(
         watch: open everything, and tell what was known at each checkpoint.
     """
     count, cells = len(asked), len(index)
-    out = Visited(
-        np.full((count, k), -1, dtype=np.int64),
-        np.full((count, k), -np.inf),
-        *(np.zeros(count, dtype=np.int64) for _ in range(3)),
-        np.full(count, -np.inf),
-        np.zeros(count, dtype=np.bool_),
-        np.zeros(count, dtype=np.float32),
-    )
+    out = Visited.new(count, k)
     marks = checkpoints(cells)
     if watch:
         looks = marks
@@ -184,12 +194,15 @@ class _Block:
         scores = index.router.scores(asked)
         promise = scores if extra is None else (scores + extra).astype(np.float32)
         self.way = Way(
-            np.empty(promise.shape, dtype=np.uint64),
-            promise,
-            np.full(count, budget, dtype=np.int64),
-            *(np.zeros(count, dtype=np.int64) for _ in range(4)),
-            np.full(count, -np.inf, dtype=np.float32),
-            np.empty(count, dtype=np.float32),
+            keys=np.empty(promise.shape, dtype=np.uint64),
+            promise=promise,
+            left=np.full(count, budget, dtype=np.int64),
+            points=np.zeros(count, dtype=np.int64),
+            opened=np.zeros(count, dtype=np.int64),
+            passed=np.zeros(count, dtype=np.int64),
+            settled=np.zeros(count, dtype=np.int64),
+            known=np.full(count, -np.inf, dtype=np.float32),
+            spread=np.empty(count, dtype=np.float32),
         )
         set_out(promise.view(np.uint32), scores, self.way)
         self.bounds = Bounds(index.norms, index.reaches, scores, slack_of(asked), asked.norms)

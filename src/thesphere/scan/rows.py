@@ -57,7 +57,11 @@ class Codes:
 
     def cut(self, start: int, end: int) -> "Codes":
         """Rows start .. end - 1, as views."""
-        return Codes(*(getattr(self, name)[start:end] for name in FIELDS), width=self.width)
+        return self.some(slice(start, end))
+
+    def some(self, rows: np.ndarray | slice) -> "Codes":
+        """Chosen rows, as copies unless they are a slice."""
+        return Codes(*(getattr(self, name)[rows] for name in FIELDS), width=self.width)
 
     def derived(self, metric: str, tile: int) -> tuple[tuple[np.ndarray, ...], list[tuple[float, ...]]]:
         """Per row (relative weight float32, weight float64, residual float32, length float32); per tile of

@@ -1,0 +1,166 @@
+"""Answers of an index: by a flat scan, by the few rows that a filter leaves, or by cells; each with its proof."""
+
+from time import perf_counter
+
+import numpy as np
+
+from thesphere.roots.content import Content
+from thesphere.roots.found import Found
+from thesphere.roots.search import LIVE, Visited, visit, within
+from thesphere.roots.stop import EVERYTHING, Stop
+from thesphere.scan import Part, Result, bounds, search
+from thesphere.scan.rows import frozen
+from thesphere.types import Cost, Status
+
+LARGEST = float(np.finfo(np.float32).max)
+
+
+def from_rows(
+    content: Content,
+    queries: np.ndarray,
+    k: int,
+    chosen: np.ndarray | None,
+    budget: int | None,
+    threads: int,
+    begun: float,
+) -> Found:
+    """Rows are scanned one after the other, all or the `chosen` ones (int64, ascending), until the budget ends.
+
+    Later rows have larger ids, so that one that only equals the k-th score stays outside.
+    """
+    codes = (
+        content.scanned
+        if chosen is None and content.cells is None
+        else content.coded(slice(None) if chosen is None else chosen)
+    )
+    vectors = content.vectors if chosen is None else content.vectors[chosen]
+    seen = len(codes) if budget is None else min(len(codes), int(budget) // content.row_bytes)
+    whole = seen == len(codes)
+    part = Part(codes, vectors) if whole else Part(codes.cut(0, seen), vectors[:seen])
+    result = search([part], queries, k, metric=content.metric, threads=threads)
+    gap = np.zeros(len(queries))
+    if not whole and k:
+        norms = np.linalg.norm(queries.astype(np.float64), axis=1)
+        reach = norms * float(codes.norms[seen:].max())
+        reach = reach if content.metric == "ip" else np.sign(reach)
+        gap = np.maximum(reach * (1 + 1e-9) - result.scores[:, -1], 0.0)  # 1e-9: rounding of norms and scores
+    return from_result(content, result, gap, begun, chosen)
+
+
+def from_result(
+    content: Content, result: Result, gap: np.ndarray, begun: float, chosen: np.ndarray | None = None
+) -> Found:
+    """The answer that a scan found, of rows or of `chosen` ones."""
+    rows = result.ids
+    if chosen is not None and len(chosen):
+        rows = np.where(rows < 0, -1, chosen[rows])
+    status: list[Status] = ["partial" if open_ else "exact" for open_ in gap > 0]
+    cost = Cost(
+        bytes_scanned=result.rows * content.row_bytes + result.rescored * 4 * content.width,
+        bytes_stored=_stored(content, len(rows)),
+        points_scanned=result.rows,
+        rescored=result.rescored,
+        milliseconds=1000 * (perf_counter() - begun),
+    )
+    return Found(_named(content, rows), _single(result.scores), status, gap, cost)
+
+
+def from_cells(
+    content: Content,
+    queries: np.ndarray,
+    k: int,
+    rule: tuple[Stop, int],
+    budget: int | None,
+    live: np.ndarray | None,
+    threads: int,
+    begun: float,
+) -> Found:
+    """Cells are opened until the rule ends it, or the budget. rule: with how many rows it is asked for."""
+    stop, kept = rule
+    slots = LIVE if live is None else frozen(live[content.large.rows])
+    most = None if budget is None else int(budget) // content.row_bytes
+    asked = content.asked(queries)
+    seen = visit(content.index, asked, kept, stop=stop, budget=most, live=slots, threads=threads)
+    rows = np.full((len(queries), k), -1, dtype=np.int64)
+    scores = np.full((len(queries), k), -np.inf)
+    some = min(k, kept)
+    rows[:, :some], scores[:, :some] = seen.rows[:, :some], seen.scores[:, :some]
+    kth = scores[:, -1] if k else np.full(len(queries), np.inf)
+    # strictly: a row with the same score but a smaller id belongs before the k-th
+    proved = (seen.ceiling < kth) | np.isneginf(seen.ceiling)
+    short = np.isneginf(kth)
+    gap = np.where(short, np.inf, np.maximum(seen.ceiling - np.where(short, 0.0, kth), 0.0))
+    gap = np.where(proved, 0.0, gap)
+    cut = seen.spent | (stop is EVERYTHING)
+    status: list[Status] = [
+        "exact" if sure else "partial" if ended else "probable"
+        for sure, ended in zip(proved, cut, strict=True)
+    ]
+    cost = _cost(content, seen, begun)
+    return Found(_named(content, rows), _single(scores), status, gap, cost, seen.opened)
+
+
+def _cost(content: Content, seen: Visited, begun: float) -> Cost:
+    count, rescored, points = len(seen.rows), int(seen.rescored.sum()), int(seen.points.sum())
+    routed = int(content.large.router.dots * content.scanned.codes.shape[1] * count)
+    return Cost(
+        bytes_scanned=points * content.row_bytes + routed + rescored * 4 * content.width,
+        bytes_stored=_stored(content, count),
+        points_scanned=points,
+        rescored=rescored,
+        milliseconds=1000 * (perf_counter() - begun),
+    )
+
+
+def _stored(content: Content, queries: int) -> int:
+    """Bytes that as many full scans would read."""
+    return queries * (len(content) * content.row_bytes + content.vectors.nbytes)
+
+
+def all_within(
+    content: Content, queries: np.ndarray, score: float, live: np.ndarray | None
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each query all rows that score at least `score`: (ids int64, scores float64), the best first."""
+    if content.cells is None:
+        part = Part(content.scanned, content.vectors)
+        chosen = [np.flatnonzero(bounds(part, query, content.metric)[1] >= score) for query in queries]
+        chosen = chosen if live is None else [some[live[some]] for some in chosen]
+    else:
+        slots = LIVE if live is None else frozen(live[content.cells.rows])
+        chosen, _ = within(content.index, content.asked(queries), score, slots)
+    found = []
+    for query, some in zip(queries, chosen, strict=True):
+        scores = content.scores(query, some)
+        kept = scores >= score
+        order = np.argsort(-scores[kept], kind="stable")
+        found.append((content.ids[some[kept][order]], scores[kept][order]))
+    return found
+
+
+def from_some_cells(
+    content: Content, query: np.ndarray, cells: np.ndarray, k: int, budget_bytes: int
+) -> tuple[np.ndarray, np.ndarray, int, int]:
+    """See `Roots.scan_cells`."""
+    starts, left, slots = (
+        content.large.starts,
+        int(budget_bytes) // content.row_bytes,
+        [np.zeros(0, np.int64)],
+    )
+    for cell in np.asarray(cells, dtype=np.int64):
+        slots.append(np.arange(int(starts[cell]), min(int(starts[cell + 1]), int(starts[cell]) + left)))
+        left -= len(slots[-1])
+    read = np.concatenate(slots)
+    rows, first = np.unique(content.large.rows[read], return_index=True)
+    part = Part(content.scanned.some(read[first]), content.vectors[rows])
+    result = search([part], query, k, metric=content.metric)
+    found = result.ids[0][result.ids[0] >= 0]
+    return content.ids[rows[found]], result.scores[0][: len(found)], len(read), len(read) * content.row_bytes
+
+
+def _named(content: Content, rows: np.ndarray) -> np.ndarray:
+    return np.where(rows < 0, -1, content.ids[rows]) if len(content) else rows
+
+
+def _single(scores: np.ndarray) -> np.ndarray:
+    """float32 scores; finite ones stay finite."""
+    return np.where(np.isinf(scores), scores, np.clip(scores, -LARGEST, LARGEST)).astype(np.float32)
