@@ -63,7 +63,7 @@ def main() -> None:
     queries = made(asked.kind, asked.queries, asked.width, rng)
     part = Part(encode(vectors), vectors)
     begun = time.perf_counter()
-    rows = DeviceRows(part, asked.metric, devices=jax.local_devices()[: asked.most])
+    rows = DeviceRows(part.codes, vectors, asked.metric, devices=jax.local_devices()[: asked.most])
     loaded = time.perf_counter() - begun
     threads = [int(each) for each in asked.threads.split(",")]
 

@@ -203,9 +203,9 @@ class Scann:
         import scann
 
         count = lists_of(len(points)) // 2
+        builder: Any = scann.scann_ops_pybind.builder(points, K, "squared_l2" if euclid else "dot_product")
         self.index = (
-            scann.scann_ops_pybind.builder(points, K, "squared_l2" if euclid else "dot_product")
-            .set_n_training_threads(faiss.omp_get_max_threads())
+            builder.set_n_training_threads(faiss.omp_get_max_threads())
             .tree(num_leaves=count, num_leaves_to_search=10, training_sample_size=len(points))
             .score_ah(2, anisotropic_quantization_threshold=0.2)
             .reorder(self.REORDER)
@@ -256,9 +256,8 @@ def peers(metric: str, lists: int, names: list[str]) -> list[Peer]:
     optional = {"hnswlib": Hnswlib, "usearch": Usearch, "scann": Scann}
     made += [peer for module, peer in optional.items() if find_spec(module)]
     found = [make() for make in made]
-    if metric == "ip":
-        found.append(Lifted(Ivf(lists)))
-        found += [Lifted(Hnswlib())] if find_spec("hnswlib") else []
+    if metric == "ip" and find_spec("hnswlib"):
+        found.append(Lifted(Hnswlib()))  # lifted IVF was far slower than plain IVF
     return [peer for peer in found if not names or peer.name in names]
 
 

@@ -49,7 +49,8 @@ class Ours:
     def __init__(
         self, name: str, metric: Metric, asked: sets.Asked, recalls: Sequence[float], lists: int
     ) -> None:
-        self.name, self.metric, self.asked, self.lists = name, metric, asked, lists
+        self.metric: Metric = metric
+        self.name, self.asked, self.lists = name, asked, lists
         self.settings = [1.0] if name == "roots_exact" else list(recalls)
         self.served = name == "roots"
         self.points_per_query: dict[float, float] = {}
@@ -78,7 +79,7 @@ class Ours:
 
 def build(
     points: np.ndarray,
-    metric: str,
+    metric: Metric,
     asked: sets.Asked | None,
     *,
     key: int = 0,
@@ -118,7 +119,7 @@ def measure(
         table[method.name] = row
         print(
             f"  {method.name}",
-            list(zip(row["settings"], np.round(row["recall"], 4), strict=True)),
+            dict(zip(row["settings"], [round(r, 4) for r in row["recall"]], strict=True)),
             flush=True,
         )
     modes = {f"{kind}_{count}": (kind, count) for kind in ("batch", "single") for count in threads}
@@ -165,13 +166,13 @@ def at_recall(recall: Sequence[float], speed: Sequence[float | None], target: fl
         if min(r0, r1) < target <= max(r0, r1):
             share = (target - r0) / (r1 - r0)
             best = max(best, float(np.exp((1 - share) * np.log(s0) + share * np.log(s1))))
-    return round(best, 1)
+    return best
 
 
 def scanned(recall: Sequence[float], points: Sequence[float], target: float) -> float | None:
     """Points per query at a recall, interpolated like the speeds; None where it is not reached."""
-    speed = at_recall(recall, [1.0 / value for value in points], target) if len(points) else 0.0
-    return round(1.0 / speed) if speed else None
+    speed = at_recall(recall, [1e6 / max(value, 1.0) for value in points], target)
+    return round(1e6 / speed) if speed else None
 
 
 def ivf_scanned(ivf: peers.Ivf, queries: np.ndarray, truth: np.ndarray) -> list[float]:
@@ -216,7 +217,7 @@ def compare(made: sets.Set, given: argparse.Namespace) -> dict[str, dict]:
         table = measure([*others, *ours], made, asked, given.threads, given.repeats)
         at = {
             mode: {
-                method: [at_recall(row["recall"], row[mode], target) for target in RECALLS]
+                method: [round(at_recall(row["recall"], row[mode], target), 1) for target in RECALLS]
                 for method, row in table.items()
             }
             for mode in next(iter(table.values()))
@@ -268,9 +269,11 @@ def draw(name: str, result: dict, folder: Path) -> None:
                 loss,
                 speed,
                 label=method,
-                color=f"C{place % 10}",
-                marker="o" if own else ".",
-                linestyle="-" if own else ("--" if place < 10 else ":"),
+                color={"roots": "black", "roots_points": "dimgrey", "roots_exact": "black"}.get(
+                    method, f"C{place}"
+                ),
+                marker={"roots": "o", "roots_points": "s", "roots_exact": "*"}.get(method, "."),
+                linestyle="-" if own else "--",
                 linewidth=2 if own else 1,
             )
         axis.set(

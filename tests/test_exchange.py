@@ -118,7 +118,7 @@ def check_answers(sphere: Sphere, width: int = D) -> None:
     metrics: list[Metric] = ["cosine", "ip"]
     for metric in metrics:
         for query in (random(width, seed=9), points.embeddings[-1]):
-            hits = sphere.search(vector=query, k=4, metric=metric)
+            hits = sphere.search(vector=query, k=4, metric=metric, exact=True)
             truth = brute(points, query, 4, metric)
             assert hits.status == "exact"
             assert [(hit.source, hit.start) for hit in hits] == [(name, start) for _, name, start in truth]

@@ -34,6 +34,7 @@ class Small:
     metric: str
     cells: SimpleNamespace
     rule: Stop = EVERYTHING
+    slack: float = 1e3  # of the ceilings: with that much they rule nothing out
     row_bytes: int = ROW
 
     @classmethod
@@ -70,7 +71,7 @@ class Small:
     def cell_ceilings(self, query: np.ndarray) -> np.ndarray:
         scores = self.scores(query)[self.cells.rows]
         cells = np.split(scores, self.cells.starts[1:-1])
-        return np.array([cell.max(initial=-np.inf) for cell in cells]) + 0.01
+        return np.array([cell.max(initial=-np.inf) for cell in cells]) + self.slack
 
     def stop(self, recall: float, k: int) -> Stop:
         return self.rule
@@ -419,6 +420,20 @@ def test_more_bytes_never_find_fewer() -> None:
             for b in (200, 800, 5000)
         ]
         assert hits == sorted(hits) and hits[-1] == 10
+
+
+@pytest.mark.parametrize("metric", ["cosine", "ip"])
+def test_cells_that_cannot_matter_are_passed_over(metric: str) -> None:
+    index = Small.make(metric, 4)
+    index.slack = 1e-9
+    for query in QUERIES:
+        found = Navigator(index).navigate(query, 10)
+        np.testing.assert_array_equal(found.ids, truth(index, query, 10))
+        assert found.status == "exact" and found.cost.points_scanned < len(index.cells.rows)
+        short = Navigator(index).navigate(query, 10, budget=900)
+        assert short.cost.bytes_scanned <= 900
+        if short.status == "exact":
+            np.testing.assert_array_equal(short.ids, found.ids)
 
 
 def test_what_the_index_saves_is_spent_on_further_cells() -> None:

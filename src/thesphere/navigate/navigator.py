@@ -133,7 +133,7 @@ class Navigator:
         else:
             cones = open_cones(self._peaks(activations, config), activations, self._shape)
             urgent = scores + self.evidence_weight * np.ptp(scores) * told
-            aim = Aim(self._kept(k), k, rule, scores)
+            aim = Aim(self._kept(k), k, rule, scores, self.index.cell_ceilings(asked))
             found = spend(self.index, asked, cones, urgent, config, aim)
         status, gap, stopped = self._standing(asked, found, k, recall)
         terms, levels = self._energies(asked, found, activations, radius)
@@ -205,7 +205,7 @@ class Navigator:
         """(status, gap, why it stopped)."""
         left = ~found.whole & (self._sizes > 0)
         if not left.any() or not k:
-            return "exact", 0.0, "all cells were read" if k else "nothing was asked for"
+            return "exact", 0.0, "every cell was read, or proved to hold nothing better"
         kept, opened = self._kept(k), int((found.owners >= 0).sum())
         last = found.scores[kept - 1] if len(found.scores) >= kept else -np.inf
         ceiling = float(self.index.cell_ceilings(query)[left].max())

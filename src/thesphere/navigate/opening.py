@@ -7,9 +7,11 @@ import numpy as np
 
 from thesphere.navigate.budget import Plan, plan
 from thesphere.navigate.cones import Cones
-from thesphere.roots.stop import Stop, checkpoints
+from thesphere.roots.stop import Stop, checkpoints, settle
 from thesphere.runtime import BudgetConfig
 from thesphere.scan import Metric, Part, bounds, encode
+
+PROBES = np.array([8, 64, 512])  # cells, after which those that cannot matter any more are left out
 
 
 class Index(Protocol):
@@ -66,10 +68,11 @@ class Opened:
 
     Attributes:
         ids, scores, found_by: the best distinct rows by falling score, then by id, and the cone of each.
-        whole: bool [K], cells that were read to their end.
+        whole: bool [K], cells that were read to their end, or need not be: no row of theirs can be kept.
         owners: int64 [K], the cone that opened each cell, -1 if none did.
         granted, bytes, points: int64 [C], bytes that each cone was given, bytes and rows that it read.
         best_ids, best_scores: [C], the best row of each cone, -1 and -inf if it read none.
+        known, settled: the k-th lower bound at the last look, and how many rows were open when it last rose.
         enough: whether the rule ended it.
     """
 
@@ -83,6 +86,8 @@ class Opened:
     points: np.ndarray
     best_ids: np.ndarray
     best_scores: np.ndarray
+    known: np.float32 = np.float32(-np.inf)
+    settled: np.ndarray | int = 0
     enough: bool = False
 
     @classmethod
@@ -111,24 +116,28 @@ class Aim:
         k: the rule's.
         rule: when it is enough; `EVERYTHING` never stops.
         scores: float32 [K], routing scores, for the rule.
+        ceilings: float64 [K], no row of a cell scores more.
     """
 
     kept: int
     k: int
     rule: Stop
     scores: np.ndarray
+    ceilings: np.ndarray
 
     def looks(self, cells: int) -> np.ndarray:
-        """After how many of so many cells the rule looks: int64, ascending, the last one included."""
+        """After how many of so many cells to see what is left to do: int64, ascending, the last one included."""
+        if self.rule.threshold == np.inf:
+            return np.append(PROBES[PROBES < cells], cells)
         ladder = checkpoints(cells)
-        return ladder[self.rule.looks(len(ladder))] if self.rule.threshold < np.inf else ladder[-1:]
+        return ladder[self.rule.looks(len(ladder))]
 
 
 def spend(
     index: Index, query: np.ndarray, cones: Cones, urgent: np.ndarray, config: BudgetConfig, aim: Aim
 ) -> Opened:
-    """Open cells until the budget, the cells or the doubt ends. What an index saves by passing over rows that
-    cannot matter is spent on further cells.
+    """Open cells until the budget, the cells or the doubt ends. Cells that provably hold nothing better are
+    passed over, and what that saves is spent on further ones.
 
     Args:
         index: the cells.
@@ -158,16 +167,22 @@ def _follow(index: Index, query: np.ndarray, asked: Plan, found: Opened, aim: Ai
     closed[asked.cells] = False
     best_left = np.append(aim.scores[asked.cells], aim.scores[closed].max(initial=-np.inf))
     best_left = np.maximum.accumulate(best_left[::-1])[::-1]
-    spread = np.float32(aim.scores.std(dtype=np.float64))
+    spread, sizes = np.float32(aim.scores.std(dtype=np.float64)), np.diff(index.cells.starts)
     first = 0
     for end in aim.looks(len(asked.cells)):
-        for cone in np.unique(asked.cones[first:end]):
-            mine = first + np.flatnonzero(asked.cones[first:end] == cone)
+        chosen = asked.cells[first:end]
+        last = found.scores[aim.kept - 1] if len(found.ids) >= aim.kept else -np.inf
+        useful = aim.ceilings[chosen] >= last
+        found.whole[chosen[~useful]] = True
+        for cone in np.unique(asked.cones[first:end][useful]):
+            mine = first + np.flatnonzero((asked.cones[first:end] == cone) & useful)
             _scan(index, query, found, int(cone), asked.cells[mine], asked.granted[mine], aim.kept)
         first = int(end)
         if aim.rule.threshold < np.inf and len(found.ids) >= aim.k and np.isfinite(best_left[first]):
-            kth = _kth(index, query, found.ids, aim.k)
-            if aim.rule.done(kth, best_left[first], spread, found.points.sum()):
+            kth, points = _kth(index, query, found.ids, aim.k), sizes[found.whole].sum()
+            found.settled = settle(found.known, kth, found.settled, points)
+            found.known = kth
+            if aim.rule.done(kth, best_left[first], spread, points, found.settled):
                 found.enough = True
                 return
 

@@ -158,14 +158,18 @@ def _tune(trace: Trace, allowed: np.ndarray, visit: float) -> list[Stop]:
     """For each allowed mean risk the rule that reaches it at least cost; its threshold is still to be chosen."""
     best, least = [Stop(1.0, np.inf)] * len(allowed), np.full(len(allowed), np.inf)
     for first in range(len(trace.opened) if len(trace) else 0):
+        risks = 1.0 - trace.found[:, first].astype(np.float64)
+        seen, error = risks.mean(), risks.std() / np.sqrt(len(trace))
+        if first and seen < allowed.min(initial=1.0) + CAUTION * error:
+            break
         for rule in (Stop(weight, np.inf, first, step) for step in STEPS for weight in WEIGHTS):
             curve = _Curve(trace, rule)
             for i, risk in enumerate(allowed):
+                if first and seen < risk + CAUTION * error:
+                    continue  # other queries may do better at the first look, and no threshold stops earlier
                 cost = curve.cost(curve.lowest(curve.risks <= risk * len(trace) + _ROUNDING), visit)
                 if cost < least[i]:
                     best[i], least[i] = rule, cost
-        if (1.0 - trace.found[:, first]).mean() <= allowed.min(initial=1.0):
-            break  # one look is enough for all; later ones only cost more
     return best
 
 

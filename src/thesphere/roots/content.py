@@ -87,7 +87,7 @@ class Content:
 
     def asked(self, queries: np.ndarray) -> Queries:
         """Queries float32 [Q, D] in all forms that a search takes. Raises InputError for NaN or infinity."""
-        return Queries.of([Part(self.scanned.cut(0, 0), self.vectors[:0])], queries, self.metric)
+        return Queries.of_width(self.width, queries, self.metric)
 
     def scores(self, query: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """float64 scores of some rows for one query."""

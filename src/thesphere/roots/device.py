@@ -1,7 +1,7 @@
 """Batches of queries on an accelerator, or on several, through JAX: the same answers as `thesphere.scan`.
 
 The device computes what bounds ask for, int8 products summed exactly in int32 and an upper bound of each score
-in float32, and hands back the few rows with the largest ones. The host scores those in float64 with the kernel
+in float32, and hands back the few rows with the largest ones. The host scores those in float64 with the function
 of `thesphere.scan`, and an answer is proved when no row left out can reach its k-th score. What is not proved
 is asked again with more candidates, and at last of the host's own scan. So ids and scores are those of the
 scan, bit by bit, whatever the device rounds and in whatever order.
@@ -14,43 +14,49 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numba import njit
 
 from thesphere.errors import InputError, MissingExtra
 from thesphere.scan import Metric, Part, Result, search
-from thesphere.scan.block import Queries
-from thesphere.scan.kernel import best, rescore
+from thesphere.scan.block import TILE, Queries
+from thesphere.scan.dots import score
 from thesphere.scan.rows import as_rows, frozen
 
 BUCKET = 32  # rows, or groups of rows, whose largest bound stands for them while candidates are chosen
-QUERIES = 1024  # queries that are asked together, at most
+QUERIES = 256  # queries that are asked together, at most: more leave the host's workers waiting
 FEWEST = 8  # and at least: a lone query travels with zeros
-PRODUCTS = {"cpu": 1 << 22}  # int32 products that a device holds at once: little enough for its cache,
-MANY = 1 << 28  # and 1 GiB on an accelerator
+PRODUCTS = {"cpu": 1 << 24, "gpu": 1 << 28}  # int32 products that a device holds at once
 LIST = 128  # candidates of a query, or four times k
 RETRY = 8  # times as many where those prove nothing
 ROOM = 1 << 20  # candidates that all queries asked together have room for
 SLACK = 2.0**-18  # relative, on the error terms: with COARSE it covers the device's roundings, 2^-24 each
 COARSE = 2.0**-20  # per unit of the largest product that the lengths allow
 
-Host = Callable[[np.ndarray, int, np.ndarray], Result]
+Host = Callable[[np.ndarray, int, np.ndarray | None], Result]  # queries float32 [Q, D], k, live bool [N]
 
 
 class DeviceRows:
     """Coded rows on one or more devices of JAX, an equal piece of them on each."""
 
     def __init__(
-        self, part: Part, metric: Metric, *, host: Host | None = None, devices: Sequence[Any] | None = None
+        self,
+        codes: Codes,
+        vectors: np.ndarray | None,
+        metric: Metric,
+        *,
+        host: Host | None = None,
+        devices: Sequence[Any] | None = None,
     ) -> None:
-        """Bring the codes to the devices, W + 13 bytes a row; what is scored in float64 stays on the host.
+        """Copy the codes to the devices, W + 13 bytes a row; what is scored in float64 stays on the host.
 
         Args:
-            part: the rows, codes and vectors in the same order.
+            codes: N coded rows.
+            vectors: float32 [N, D] in the same order (may be memory-mapped), None when the codes are the vectors.
             metric: "ip" or "cosine".
-            host: (queries float32 [Q, D], k, live) -> the exact answer, for what the device cannot prove. None:
-                `thesphere.scan.search`, for which the codes are kept on the host, too.
+            host: the exact answer, for what the device cannot prove; None: `thesphere.scan.search`.
             devices: JAX devices of one kind; None: all that JAX uses by default.
 
-        Raises InputError for another metric, MissingExtra without JAX.
+        Raises InputError for another metric or vectors that are not those of the codes, MissingExtra without JAX.
         """
         try:
             import jax
@@ -58,30 +64,24 @@ class DeviceRows:
             raise MissingExtra("answering on a device", "jax") from None
         if metric not in ("ip", "cosine"):
             raise InputError(f"metric is {metric!r}, expected 'ip' or 'cosine'")
-        codes = part.codes
+        part = Part(codes, vectors)
         self.metric: Metric = metric
         self.devices = tuple(jax.local_devices() if devices is None else devices)
-        self.width, self._offset = codes.width, part.offset
-        self._host = host or (
-            lambda rows, k, live: search([replace(part, live=live)], rows, k, metric=metric)
-        )
-        self._scored = (part.values, frozen(codes.scales), part.vectors is None)
-        self._live = np.ones(len(part), dtype=np.bool_) if part.live is None else part.live
-        limit = PRODUCTS.get(self.devices[0].platform, MANY) // QUERIES
+        self.width, self._count = codes.width, len(codes)
+        self._host = host or (lambda q, k, live: search([replace(part, live=live)], q, k, metric=metric))
+        self._scored = (part.values, frozen(codes.scales), vectors is None)
+        limit = PRODUCTS.get(self.devices[0].platform, PRODUCTS["gpu"]) // QUERIES
         here = max(1, -(-len(codes) // len(self.devices)))
         self._blocks = -(-here // limit)  # per device
         self._size = -(-here // self._blocks // BUCKET**2) * BUCKET**2  # rows of a block
-        weights = codes.scales.astype(np.float64)
-        if metric == "cosine":
-            lengths = codes.lengths.astype(np.float64)
-            weights = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+        weights, *columns = codes.derived(metric, TILE)[0][1:]
         self._top = float(weights.max(initial=0.0)) or 1.0
-        columns = (weights / self._top, codes.residuals, codes.lengths)
-        self._arrays = [self._put(codes.codes), *(self._put(each.astype(np.float32)) for each in columns)]
-        self._usable = self._put(self._live)
+        columns = (codes.codes, (weights / self._top).astype(np.float32), *columns)
+        self._arrays = [self._put(column) for column in columns]
+        self._every = self._put(np.ones(len(codes), dtype=np.bool_))
 
     def __len__(self) -> int:
-        return len(self._live)
+        return self._count
 
     def search(self, queries, k: int, *, live: np.ndarray | None = None, threads: int = 1) -> Result:
         """The exact k best rows for each query: ids and scores equal to those of `thesphere.scan.search`.
@@ -98,15 +98,14 @@ class DeviceRows:
             raise InputError(f"k is {k} and threads {threads}; expected k >= 0 and threads >= 1")
         if live is not None and (live.shape != (len(self),) or live.dtype != np.bool_):
             raise InputError(f"live is {live.dtype} {list(live.shape)}, expected bool {[len(self)]}")
-        usable = self._live if live is None else self._live & live
         rows = as_rows(queries, "queries", self.width, one=True)
         asked = Queries.of([], rows, self.metric)
         ids = np.full((len(rows), k), -1, dtype=np.int64)
         scores = np.full((len(rows), k), -np.inf)
-        wanted = min(k, int(usable.sum()))
+        wanted = min(k, len(self) if live is None else int(live.sum()))
         if not wanted or not len(rows):
             return Result(ids, scores, 0, 0)
-        mask = self._usable if live is None else self._put(usable)
+        mask = self._every if live is None else self._put(live.copy())
         left, scored = np.arange(len(rows)), 0  # what is not proved yet
         for room in (max(4 * wanted, LIST), RETRY * max(4 * wanted, LIST)):
             answers = self._ask(asked, mask, wanted, _power(min(room, len(self))), threads)
@@ -118,20 +117,22 @@ class DeviceRows:
                 break
             asked = Queries.of([], rows[left], self.metric)
         else:
-            rest = self._host(rows[left], wanted, usable)
+            rest = self._host(rows[left], wanted, live)
             ids[left, :wanted], scores[left, :wanted] = rest.ids, rest.scores
             scored += rest.rescored
         return Result(ids, scores, scored, len(self) * len(rows))
 
-    def _ask(
-        self, asked: Queries, mask: Any, k: int, room: int, threads: int
-    ) -> list[tuple[np.ndarray, ...]]:
-        """What `_settle` gives for block after block of queries."""
+    def _ask(self, asked: Queries, mask: Any, k: int, room: int, threads: int) -> list[tuple[Any, ...]]:
+        """For block after block: (ids [B, k], scores [B, k], whether proved [B], how many scored [1])."""
         size = max(FEWEST, min(QUERIES, ROOM // room))
 
-        def work(first: int) -> tuple[np.ndarray, ...]:
+        def work(first: int) -> tuple[Any, ...]:
             mine = asked.some(first, first + size)
-            return self._settle(mine, *self._candidates(mine, mask, room), k)
+            places, uppers, outside = self._candidates(mine, mask, room)
+            ids, scores = np.full((len(mine), k), -1, dtype=np.int64), np.full((len(mine), k), -np.inf)
+            told = (mine.exact, mine.norms, mine.cosine, places, uppers, ids, scores)
+            count = _settle(*self._scored, *told)
+            return ids, scores, (outside < scores[:, -1]) | (outside == -np.inf), [count]
 
         with ThreadPoolExecutor(threads) as pool:
             return list(pool.map(work, range(0, len(asked), size)))
@@ -150,26 +151,12 @@ class DeviceRows:
         bounds, places, outside = (np.asarray(each)[:, :count] for each in found)  # [devices, Q, ...]
         own = self._blocks * self._size  # rows of a device
         places = places + own * np.arange(len(self.devices), dtype=np.int64)[:, None, None]
-        bounds, places = np.concatenate([*bounds], axis=1), np.concatenate([*places], axis=1)
-        order = np.argsort(-bounds, axis=1, kind="stable")
-        bounds, places = np.take_along_axis(bounds, order, axis=1), np.take_along_axis(places, order, axis=1)
+        bounds, places = (np.concatenate([*each], axis=1) for each in (bounds, places))
+        if len(self.devices) > 1:
+            order = np.argsort(-bounds, axis=1, kind="stable")
+            bounds, places = (np.take_along_axis(each, order, axis=1) for each in (bounds, places))
         unit = weight * self._top
         return places, _outward(bounds, unit[:, None]), _outward(outside.max(axis=0), unit)
-
-    def _settle(self, asked: Queries, positions, uppers, outside, k: int) -> tuple[np.ndarray, ...]:
-        """Score candidates in float64: (ids [Q, k], scores [Q, k], whether proved [Q], how many scored [Q])."""
-        ids, scores = np.full(positions.shape, -1, dtype=np.int64), np.full(positions.shape, -np.inf)
-        counts = np.minimum(k, (uppers > -np.inf).sum(axis=1))
-        lists = (positions, counts, ids, scores)
-        job = (*self._scored, asked.exact, asked.norms, asked.cosine, 0, self._offset, *lists)
-        rescore(*job)
-        total = counts.copy()
-        floor = scores[:, :k].min(axis=1, keepdims=True)  # the k-th score is no less
-        counts[:] = ((uppers >= floor) & (uppers > -np.inf)).sum(axis=1)
-        rescore(*job)
-        best(*lists)
-        proved = (outside < scores[:, k - 1]) | (outside == -np.inf)
-        return ids[:, :k], scores[:, :k], proved, total + counts
 
     def _put(self, array: np.ndarray) -> Any:
         """[M, ...] as [blocks of all devices, rows of a block, ...] on the devices, zeros behind the last row."""
@@ -185,8 +172,31 @@ class DeviceRows:
                 rows = np.concatenate([rows, np.zeros((missing, *tail), dtype=array.dtype)])
             return rows.reshape(len(blocks), size, *tail)
 
-        spread = jax.sharding.NamedSharding(_mesh(self.devices), jax.sharding.PartitionSpec("rows"))
-        return jax.make_array_from_callback((total, size, *tail), spread, piece)
+        mesh, spec = jax.sharding.Mesh(self.devices, ("rows",)), jax.sharding.PartitionSpec("rows")
+        return jax.make_array_from_callback((total, size, *tail), jax.NamedSharding(mesh, spec), piece)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _settle(values, scales, lossless, queries, norms, cosine, places, uppers, ids, scores):
+    """Score candidates in float64, best upper bound first, until no bound reaches the k-th score; fills the
+    answers, in order, over -1 and -inf. Returns how many were scored."""
+    last, count = ids.shape[1] - 1, 0
+    for q in range(len(ids)):
+        for c in range(places.shape[1]):
+            if uppers[q, c] < scores[q, last] or uppers[q, c] == -np.inf:
+                break
+            row = places[q, c]
+            step = np.float64(scales[row]) if lossless else 1.0
+            value = score(values, row, step, queries[q], norms[q], cosine)
+            count += 1
+            i = last + 1  # the place behind all that are better
+            while i > 0 and (value, -row) > (scores[q, i - 1], -ids[q, i - 1]):
+                if i <= last:
+                    scores[q, i], ids[q, i] = scores[q, i - 1], ids[q, i - 1]
+                i -= 1
+            if i <= last:
+                scores[q, i], ids[q, i] = value, row
+    return count
 
 
 def _power(count: int) -> int:
@@ -199,12 +209,6 @@ def _outward(bounds: np.ndarray, unit: np.ndarray) -> np.ndarray:
     the roundings of weight and product, 2^-60 weights so small that they underflow."""
     wide = bounds.astype(np.float64)
     return unit * (wide + np.where(np.isinf(wide), 0.0, np.abs(wide) * 2.0**-21 + 2.0**-60))
-
-
-def _mesh(devices: tuple[Any, ...]) -> Any:
-    import jax
-
-    return jax.sharding.Mesh(np.array(devices), ("rows",))
 
 
 @cache
@@ -226,8 +230,7 @@ def _program(devices: tuple[Any, ...], room: int) -> Callable[..., Any]:
 
     def inside(at):
         """Indices of the members of buckets."""
-        members = at[:, :, None] * BUCKET + jnp.arange(BUCKET, dtype=jnp.int32)
-        return members.reshape(len(at), -1)
+        return (at[:, :, None] * BUCKET + jnp.arange(BUCKET, dtype=jnp.int32)).reshape(len(at), -1)
 
     def piece(codes, weights, residuals, lengths, live, queries, terms):
         count, (blocks, size) = len(queries), weights.shape
@@ -263,4 +266,4 @@ def _program(devices: tuple[Any, ...], room: int) -> Callable[..., Any]:
 
     rows, same = jax.sharding.PartitionSpec("rows"), jax.sharding.PartitionSpec()
     specs = {"in_specs": (*[rows] * 5, same, same), "out_specs": rows, "check_vma": False}
-    return jax.jit(jax.shard_map(piece, mesh=_mesh(devices), **specs))
+    return jax.jit(jax.shard_map(piece, mesh=jax.sharding.Mesh(devices, ("rows",)), **specs))

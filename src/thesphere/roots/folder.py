@@ -111,7 +111,7 @@ def read(folder: Path, *, check: bool) -> Read:
         _recode(path, vectors, codes)
     if check and cells is not None and cells.members:
         prove(cells, vectors, metric, name, threads=workers())
-    calibrations = tuple(_rules(arrays, name)) if cells is not None and cells.members else ()
+    calibrations = tuple(rules_of(arrays, name)) if cells is not None and cells.members else ()
     asked = arrays.get(ASKED)
     if asked is not None and (asked.dtype != np.float32 or asked.ndim != 2 or asked.shape[1] != width):
         raise FormatError(
@@ -131,8 +131,8 @@ def _config(text: str, name: str) -> RootsConfig:
         raise FormatError(f"{name}: its settings {text[:80]!r} are none of an index: {error}") from error
 
 
-def _rules(arrays: dict[str, np.ndarray], name: str) -> list[Calibration]:
-    """The calibrations by ascending k."""
+def rules_of(arrays: dict[str, np.ndarray], name: str) -> list[Calibration]:
+    """The calibrations among `arrays`, by ascending k. Raises FormatError when one is none."""
     groups: dict[int, dict[str, np.ndarray]] = {}
     for key, array in arrays.items():
         if key.startswith(RULES):

@@ -7,10 +7,12 @@ and at how many the k-th score last rose:
     evidence = (kth - next) / spread + weight * (log(points) + log(points / settled) / 2)
 
 The margin says whether the next cell can matter; where a router overrates its cells it alone stops far too late.
-The logarithm of the points bounds what one query may cost, and the last term, patience, counts for answers that
-have not moved for long: on GloVe and MiniLM vectors it saves 5 % of the points at recall 0.95 and 10 to 15 % at
-0.99. Everything is elementwise float64 with operations that IEEE rounds correctly, so that a query stops at the
-same place on every machine.
+The logarithm of the points bounds what one query may cost. The last term, patience, counts for answers that have
+not moved for long: at every look, on MiniLM and GloVe vectors by cosine, it saves 3 to 11 % of the points at
+recall 0.95 and 11 to 19 % at 0.99; by inner product hardly anything.
+
+Everything is elementwise float64 with operations that IEEE rounds correctly, so that a query stops at the same
+place on every machine.
 """
 
 from dataclasses import dataclass, fields

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from thesphere.errors import InputError
-from thesphere.scan.block import Block, Queries, Table
+from thesphere.scan.block import TILE, Block, Queries, Table
 from thesphere.scan.kernel import bound_pass, score_rows
 from thesphere.scan.part import Metric, Part
-from thesphere.scan.rows import frozen
+from thesphere.scan.rows import Codes, frozen
 
 BLOCK = 512  # queries that are scanned together, at most
 LIST = 128  # candidates that a query has room for, or four times k
@@ -80,10 +80,15 @@ def bounds(part: Part, query, metric: Metric = "ip") -> tuple[np.ndarray, np.nda
 
     They hold for the float64 score that `exact` gives, every rounding counted in.
     """
-    asked = Queries.of([part], query, metric).alone()
-    lower, upper = np.empty(len(part)), np.empty(len(part))
-    table = Table(part, metric)
-    bound_pass(table.codes, table.rows[1:], asked.wide(0), asked.terms[0], lower, upper)
+    return code_bounds(part.codes, query, metric)
+
+
+def code_bounds(codes: Codes, query, metric: Metric = "ip") -> tuple[np.ndarray, np.ndarray]:
+    """`bounds` of coded rows whose vectors are not at hand."""
+    asked = Queries.of_width(codes.width, query, metric).alone()
+    lower, upper = np.empty(len(codes)), np.empty(len(codes))
+    columns = codes.derived(metric, TILE)[0][1:]
+    bound_pass(frozen(codes.codes), columns, asked.wide(0), asked.terms[0], lower, upper)
     return lower, upper
 
 

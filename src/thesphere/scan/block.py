@@ -28,12 +28,18 @@ class Queries:
 
     @classmethod
     def of(cls, parts: Sequence[Part], queries, metric: Metric) -> "Queries":
-        if metric not in get_args(Metric):
-            raise InputError(f"metric is {metric!r}, expected 'ip' or 'cosine'")
+        """Queries for parts, which must be of one width."""
         widths = {part.codes.width for part in parts}
         if len(widths) > 1:
             raise InputError(f"parts are of different widths: {sorted(widths)}")
-        rows = as_rows(queries, "queries", next(iter(widths), None), one=True)
+        return cls.of_width(next(iter(widths), None), queries, metric)
+
+    @classmethod
+    def of_width(cls, width: int | None, queries, metric: Metric) -> "Queries":
+        """Queries for rows of a width; None: any."""
+        if metric not in get_args(Metric):
+            raise InputError(f"metric is {metric!r}, expected 'ip' or 'cosine'")
+        rows = as_rows(queries, "queries", width, one=True)
         codes = encode(rows, what="queries")
         truth = frozen(rows.astype(np.float64))
         norms = np.empty(len(rows))

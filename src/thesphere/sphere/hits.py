@@ -83,6 +83,7 @@ class Request:
         text, vector, contains: one of them is not None.
         metric: of `vector`.
         joined: whether vectors took part in ranking a text, and with what weight; 0 if they took none.
+        recall, budget: how far to go where an index answers; None and None where the answer is exact.
     """
 
     k: int
@@ -92,6 +93,8 @@ class Request:
     metric: Metric = "cosine"
     joined: bool = False
     weight: float = 0.0
+    recall: float | None = None
+    budget: int | None = None
 
     def __str__(self) -> str:
         if self.vector is not None:

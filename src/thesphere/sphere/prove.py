@@ -12,7 +12,7 @@ from thesphere.encoders import Encoder
 from thesphere.errors import VerifyError
 from thesphere.lexical.query import analyse, neighbours, repaired
 from thesphere.lexical.score import CUT_FROM, GRAM_POWER, K1, B, flatness
-from thesphere.sphere.hits import Hits, Request
+from thesphere.sphere.hits import Hit, Hits, Request
 from thesphere.sphere.part import PartReader
 from thesphere.sphere.record import Identity
 from thesphere.sphere.search import vector_weight
@@ -34,20 +34,51 @@ def prove(view: View, hits: Hits, encoder: Encoder | None) -> None:
         truth = _enumerate_points(view, request)
     else:
         truth = _enumerate_windows(view, request, encoder)
-    truth = sorted(truth, key=lambda each: (-each[0], *each[1:]))[: request.k]
+    truth = sorted(truth, key=lambda each: (-each[0], *each[1:]))
+    if hits.status == "exact":
+        _prove_first(hits, truth[: request.k])
+    else:
+        _prove_some(hits, truth)
+    _check_bytes(view, hits)
+
+
+def _prove_first(hits: Hits, truth: Answer) -> None:
+    """The hits are the first of all."""
     if len(truth) != len(hits):
         raise VerifyError(f"the answer has {len(hits)} hits, full enumeration finds {len(truth)}")
-    for place, (hit, (score, source, start, end)) in enumerate(zip(hits, truth, strict=True), 1):
-        if (
-            (hit.source, hit.uris[0]) != source[:2]
-            or not start <= hit.start <= hit.end <= end
-            or hit.score != score
-        ):
+    for place, (hit, each) in enumerate(zip(hits, truth, strict=True), 1):
+        if not _is(hit, each):
+            score, source, start, _ = each
             raise VerifyError(
                 f"hit {place} is {hit.source}:{hit.start} with {hit.score!r}, "
                 f"full enumeration finds {source[0]}:{start} with {score!r}"
             )
-    _check_bytes(view, hits)
+
+
+def _prove_some(hits: Hits, truth: Answer) -> None:
+    """The hits have their true scores, in falling order, and nothing left out is better than the gap says."""
+    left = list(truth)
+    for place, hit in enumerate(hits, 1):
+        own = next((i for i, each in enumerate(left) if _is(hit, each)), None)
+        if own is None:
+            raise VerifyError(f"hit {place}, {hit.source}:{hit.start} with {hit.score!r}, has another score")
+        del left[own]
+    scores = [hit.score for hit in hits]
+    if scores != sorted(scores, reverse=True):
+        raise VerifyError("the hits are not in the order of their scores")
+    floor = scores[-1] if len(hits) == hits.request.k else 0.0
+    if left and left[0][0] > floor + hits.gap:
+        raise VerifyError(
+            f"{left[0][1][0]}:{left[0][2]} with {left[0][0]!r} was left out, beyond the gap of {hits.gap!r}"
+        )
+
+
+def _is(hit: Hit, each: tuple[float, Identity, int, int]) -> bool:
+    score, source, start, end = each
+    return (hit.source, hit.uris[0], hit.score) == (
+        *source[:2],
+        score,
+    ) and start <= hit.start <= hit.end <= end
 
 
 def _check_bytes(view: View, hits: Hits) -> None:

@@ -68,19 +68,11 @@ def search_text(
         _rank(view, scores.parts, k) if vector is None else _rank_joined(view, scores.parts, vector, c, k)
     )
     hits = [
-        _passage(view, int(window), float(score), scores, vector, c)
+        passage_of(view, int(window), float(score), scores, vector, c)
         for window, score in zip(ranked.windows, ranked.scores, strict=True)
     ]
     read = scores.bytes_read + ranked.bytes_scanned + sum(len(hit.data) for hit in hits)
-    account = {
-        "evidence": "words and character n-grams" + (f", vectors of {encoder.id}" if encoder and c else ""),
-        "words found": f"{scores.coverage:.0%} of the query's weight (the n-grams decide the rest)",
-        "best match": f"{scores.strength:.0%} of what a perfect document would reach",
-        "weight of vectors": f"{c:.3g}, the tenth best reaching {scores.flatness:.0%} of the best" if c else "0",
-        "windows scored": view.lexical.documents,
-        "points bounded, then scored in float64": f"{ranked.points_scanned}, {ranked.rescored}",
-        "bytes read": f"{read} of {view.stored_bytes}",
-    }  # fmt: skip
+    account = account_of(view, scores, encoder, c, (ranked.points_scanned, ranked.rescored), read)
     cost = Cost(read, view.stored_bytes, ranked.points_scanned, ranked.rescored, since(begun))
     return Hits(
         tuple(hits),
@@ -91,6 +83,22 @@ def search_text(
         view.generation,
         account,
     )
+
+
+def account_of(
+    view: View, scores: LexicalScores, encoder: Encoder | None, c: float, points: tuple[int, int], read: int
+) -> dict[str, object]:
+    """How the answer to a text came about. points: bounded, and scored in float64."""
+    joined = f"{c:.3g}, the tenth best reaching {scores.flatness:.0%} of the best" if c else "0"
+    return {
+        "evidence": "words and character n-grams" + (f", vectors of {encoder.id}" if encoder and c else ""),
+        "words found": f"{scores.coverage:.0%} of the query's weight (the n-grams decide the rest)",
+        "best match": f"{scores.strength:.0%} of what a perfect document would reach",
+        "weight of vectors": joined,
+        "windows scored": view.lexical.documents,
+        "points bounded, then scored in float64": f"{points[0]}, {points[1]}",
+        "bytes read": f"{read} of {view.stored_bytes}",
+    }
 
 
 def search_vector(view: View, vector: np.ndarray, k: int, *, metric: Metric) -> Hits:
@@ -109,7 +117,7 @@ def search_vector(view: View, vector: np.ndarray, k: int, *, metric: Metric) -> 
         rescored += len(points)
     _refuse_nan(scores)
     hits = []
-    for point, score in _first_points(view, points, scores, k):
+    for point, score in first_points(view, points, scores, k):
         part, local = view.locate_point(point)
         start, end = (int(side[local]) for side in part.point_spans)
         hits.append(hit_of(view, part, int(part.point_window[local]), start, end, score, point=point))
@@ -124,7 +132,7 @@ def search_vector(view: View, vector: np.ndarray, k: int, *, metric: Metric) -> 
     return Hits(tuple(hits), "exact", 0.0, cost, request, view.generation, account)
 
 
-def _first_points(view: View, points: np.ndarray, scores: np.ndarray, k: int) -> list[tuple[int, float]]:
+def first_points(view: View, points: np.ndarray, scores: np.ndarray, k: int) -> list[tuple[int, float]]:
     """The first k points by (score descending, source, start), each with its score."""
 
     @cache
@@ -142,10 +150,12 @@ def _first_points(view: View, points: np.ndarray, scores: np.ndarray, k: int) ->
 def _rank(view: View, scores: list[np.ndarray], k: int) -> _Ranked:
     """The first k windows by scores that are already exact."""
     everything = np.concatenate(scores) if scores else np.empty(0)
-    return _Ranked(*_first(view, np.flatnonzero(everything > 0), everything, k))
+    return _Ranked(*first_windows(view, np.flatnonzero(everything > 0), everything, k))
 
 
-def _first(view: View, candidates: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def first_windows(
+    view: View, candidates: np.ndarray, scores: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
     """The first k candidates by (score descending, source, start) and their scores."""
     if len(candidates) > k:
         kth = np.partition(scores[candidates], len(candidates) - k)[len(candidates) - k]
@@ -175,11 +185,11 @@ def _rank_joined(view: View, lexical: list[np.ndarray], vector: np.ndarray, c: f
         # the sums above are rounded; the slack is far above that and far below any bound's width
         open_windows = open_windows[high[open_windows] >= kth - 1e-12 * (1 + abs(kth))]
     scores = np.full(len(evidence), -np.inf)
-    cosines, begins = _cosines(view, open_windows, vector)
+    cosines, begins = cosines_of(view, open_windows, vector)
     _refuse_nan(cosines)
     if len(open_windows):
         scores[open_windows] = evidence[open_windows] + c * np.maximum.reduceat(cosines, begins)
-    chosen, best = _first(view, open_windows[scores[open_windows] > 0], scores, k)
+    chosen, best = first_windows(view, open_windows[scores[open_windows] > 0], scores, k)
     size = sum(part.codes.row_bytes * len(part) for part in parts)
     return _Ranked(chosen, best, int(view.point_offsets[-1]), len(cosines), size)
 
@@ -189,7 +199,7 @@ def _refuse_nan(scores: np.ndarray) -> None:
         raise FormatError("stored vectors are damaged: run `thesphere verify` on the collection")
 
 
-def _cosines(view: View, windows: np.ndarray, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def cosines_of(view: View, windows: np.ndarray, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Exact cosines of the points of some windows, float64, and where each window's begin among them, int64."""
     firsts, sizes = view.window_points[windows], np.diff(view.window_points)[windows]
     begins = np.cumsum(sizes) - sizes
@@ -197,7 +207,7 @@ def _cosines(view: View, windows: np.ndarray, vector: np.ndarray) -> tuple[np.nd
     return all_exact(view.vectors or [], vector, points, "cosine"), begins
 
 
-def _passage(
+def passage_of(
     view: View,
     window: int,
     score: float,
@@ -216,7 +226,7 @@ def _passage(
     texts = [analysis_text(data[a:b], record.encoding) for a, b in zip(edges[:-1], edges[1:], strict=True)]
     evidence = score_texts(scores, texts)
     if vector is not None:
-        cosines, _ = _cosines(view, np.array([window]), vector)
+        cosines, _ = cosines_of(view, np.array([window]), vector)
         if part.unit != "passage":
             inside = part.passage_point[first : last + 1] - part.passage_point[first]
             cosines = np.maximum.reduceat(cosines, inside[:-1])

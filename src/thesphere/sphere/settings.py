@@ -17,6 +17,7 @@ class Settings:
             outside).
         encoder_part: folder of the part that holds the encoder's fitted state; "" while there is none.
         places_part: folder of the part that holds where the points lie; "" before `fill`.
+        roots_part: folder of the part that holds the index; "" while there is none.
         fitted_points: points that were there when the encoder was last fitted.
         entropy: id of the entropy model that cuts patches.
         points: what a point is: "passage", "patch" or "row" (one row of an import).
@@ -29,6 +30,7 @@ class Settings:
     encoder: str = "lsa"
     encoder_part: str = ""
     places_part: str = ""
+    roots_part: str = ""
     fitted_points: int = 0
     entropy: str = ""
     points: str = "passage"

@@ -17,8 +17,10 @@ from thesphere.patches.entropy import EntropyModel
 from thesphere.patches.models import open_entropy_model
 from thesphere.progress import SILENT, Progress
 from thesphere.readers import read, utf8
+from thesphere.roots.config import RootsConfig
 from thesphere.scan import Metric
 from thesphere.sphere.batch import Batch
+from thesphere.sphere.cones import MOST, cones_for_text, cones_for_vector
 from thesphere.sphere.exchange import export_file, import_arrays, import_file
 from thesphere.sphere.filling import fill_points, refill_points
 from thesphere.sphere.hits import Hits
@@ -29,6 +31,7 @@ from thesphere.sphere.places import Places, load_places, write_places
 from thesphere.sphere.prove import prove
 from thesphere.sphere.rewrite import copy_document
 from thesphere.sphere.roles import Roles
+from thesphere.sphere.roots import PointIndex, load_roots, write_roots
 from thesphere.sphere.search import search_text, search_vector
 from thesphere.sphere.settings import Settings
 from thesphere.sphere.view import View
@@ -38,7 +41,10 @@ from thesphere.types import Points
 
 if TYPE_CHECKING:
     from thesphere.filling import Filling, Strategy
+    from thesphere.roots import Roots
 
+RECALL = 0.95  # what an index answers with when nothing is asked for
+LATE = 0.25  # share of the points that came after the index, from which it is built again
 GROWTH = 4  # a fitted encoder is fitted again when the points have become this many times as many
 
 
@@ -136,7 +142,7 @@ class Sphere:
         if self._view is None:
             snapshot = self.collection.snapshot()
             self.settings = Settings.from_dict(snapshot.settings)
-            self.__dict__.pop("encoder", None)
+            self._forget()
             self._view = View(snapshot)
         return self._view
 
@@ -144,7 +150,11 @@ class Sphere:
         """Answer from the newest generation from now on, whoever wrote it."""
         self.close()
         self.settings = Settings.from_dict(self.collection.settings)
-        self.__dict__.pop("encoder", None)
+        self._forget()
+
+    def _forget(self) -> None:
+        for name in ("encoder", "index"):
+            self.__dict__.pop(name, None)
 
     @cached_property
     def encoder(self) -> Encoder | None:
@@ -198,6 +208,7 @@ class Sphere:
             self.refresh()
             if self.encoder is not None and self.encoder.state():
                 self._keep_fitted(writer, progress)
+            self._keep_indexed(writer, progress)
         return report
 
     def import_file(
@@ -224,7 +235,8 @@ class Sphere:
             LockedError: another process is writing. After any error the collection is as it was.
         """
         report = import_file(self.collection, path, name=name, progress=progress)
-        self.refresh()
+        with self.collection.writer() as writer:
+            self._keep_indexed(writer, progress)
         return report
 
     def import_arrays(
@@ -252,7 +264,8 @@ class Sphere:
         report = import_arrays(
             self.collection, embeddings, prominence=prominence, data=data, name=name, entropies=entropies
         )
-        self.refresh()
+        with self.collection.writer() as writer:
+            self._keep_indexed(writer, SILENT)
         return report
 
     def export_file(self, path: str | os.PathLike, *, layout: str = "v3", sidecar: bool = True) -> None:
@@ -362,7 +375,7 @@ class Sphere:
                 progress.advance(1)
             batch.commit(drop=[] if old is None else [old], settings={RENAMING: 0})
         progress.finish()
-        self.refresh()
+        self._keep_indexed(writer, progress)
 
     def _stored(self) -> int:
         stored = self.collection.stats()["stored"]
@@ -377,9 +390,15 @@ class Sphere:
         vector: np.ndarray | None = None,
         contains: bytes | None = None,
         vectors: bool | None = None,
-        metric: Metric = "cosine",
+        metric: Metric | None = None,
+        recall: float | None = None,
+        exact: bool = False,
+        budget: int | None = None,
     ) -> Hits:
-        """The first k answers, proved: status "exact", gap 0.
+        """The first k answers.
+
+        Where words decide, and where there is no index, they are proved: status "exact", gap 0. An index (see
+        `build_roots`) answers vectors, and texts that vectors join, with the mean recall that is asked for.
 
         Args:
             query: a text; windows are ranked by lexical evidence, joined by vectors if they take part.
@@ -388,19 +407,30 @@ class Sphere:
             contains: a byte string instead of a text; its occurrences, by source and offset.
             vectors: whether vectors join a text query. By default they do if the collection's encoder was
                 chosen for its meaning; `lsa` gives the geometry and joins only if asked.
-            metric: for `vector`, "cosine" or "ip".
+            metric: for `vector`, "cosine" or "ip"; the index's if there is one, else cosine. By the other one
+                answers are exact.
+            recall: 0 to 1, the mean share of the true first k that an index has to find; 0.95 unless told.
+            exact: leave the index out.
+            budget: bytes of coded rows that are read at most, with an index.
 
         Raises:
             InputError: not exactly one of query, vector and contains; an empty one; k < 1; a vector of
-                another width.
+                another width; numbers out of range; a budget where no index answers.
         """
         given = [each for each in (query, vector, contains) if each is not None]
         if len(given) != 1:
             raise InputError(f"{len(given)} of query, vector and contains were given; give exactly one")
         if k < 1:
             raise InputError(f"k is {k}; ask for at least 1 answer")
+        if recall is not None and not 0 <= recall <= 1:
+            raise InputError(f"recall is {recall}; ask for 0 to 1")
+        if budget is not None and budget < 0:
+            raise InputError(f"budget is {budget} bytes; give 0 or more")
+        if exact and (recall is not None or budget is not None):
+            raise InputError("exact excludes recall and budget; leave them out")
         view = self.view
         if contains is not None:
+            self._unbudgeted(budget)
             if not contains:
                 raise InputError("the byte string is empty; give at least one byte")
             return search_bytes(view, contains, k)
@@ -412,11 +442,46 @@ class Sphere:
             rows = check_embeddings(np.atleast_2d(vector), expect_width=view.vectors[0].codes.width)
             if len(rows) != 1:
                 raise InputError(f"vector holds {len(rows)} rows; give one vector [D] at a time")
-            return search_vector(view, rows[0], k, metric=metric)
+            index = self._index(exact, recall, k)
+            if index is not None and metric in (None, index.metric):
+                wanted = RECALL if recall is None and budget is None else recall
+                hits = cones_for_vector(view, index, rows[0], k, recall=wanted, budget=budget)
+                if hits is not None:
+                    return hits
+            else:
+                self._unbudgeted(budget)
+            return search_vector(view, rows[0], k, metric=metric or self._metric)
         assert query is not None
         if not query.strip():
             raise InputError("the query is empty; ask for something")
-        return search_text(view, query, k, encoder=self._joining(vectors))
+        encoder = self._joining(vectors)
+        index = None if encoder is None else self._index(exact, recall, k)
+        if encoder is not None and index is not None and index.metric == "cosine":
+            wanted = RECALL if recall is None and budget is None else recall
+            return cones_for_text(view, index, query, k, encoder, recall=wanted, budget=budget)
+        self._unbudgeted(budget)
+        return search_text(view, query, k, encoder=encoder)
+
+    def _unbudgeted(self, budget: int | None) -> None:
+        if budget is not None:
+            raise InputError("a budget limits what an index reads, and none answers here; leave it out")
+
+    @property
+    def _metric(self) -> Metric:
+        """What vectors are compared by unless told."""
+        return "cosine" if self.index is None else self.index.metric
+
+    def _index(self, exact: bool, recall: float | None, k: int) -> PointIndex | None:
+        """The index, if it is to answer."""
+        return None if exact or recall == 1 or k >= MOST else self.index
+
+    @cached_property
+    def index(self) -> PointIndex | None:
+        """The index of the points; None before `build_roots`, or when what it covers was written anew since."""
+        self.view  # noqa: B018 - the settings are those of the generation that answers
+        if not self.settings.roots_part:
+            return None
+        return load_roots(self.path / "parts" / self.settings.roots_part, self.view)
 
     def _joining(self, vectors: bool | None) -> Encoder | None:
         """The encoder that joins a text query, if one does."""
@@ -518,6 +583,69 @@ class Sphere:
         self.refresh()
         return filling
 
+    def build_roots(
+        self,
+        *,
+        metric: Metric | None = None,
+        partitions: int | None = None,
+        method: str = "kmeans",
+        substring: float | None = None,
+        key: int | None = None,
+        progress: Progress = SILENT,
+    ) -> "Roots":
+        """Divide the points into cells and keep the index in the collection: searches with vectors then read a
+        few cells instead of all points. Imports, and ingests with an encoder that was chosen for its meaning,
+        build it by themselves from 20,000 points on, and again when a quarter of the points came later.
+
+        Args:
+            metric: "cosine" or "ip"; as before, or cosine.
+            partitions: cells; 4 sqrt(points) unless given.
+            method: a name out of `thesphere.roots.partition.METHODS`.
+            substring: weight of shared substrings in what keeps points together, 0 to 1 (for the methods "potts"
+                and "ising").
+            key: seed of all that is drawn.
+            progress: is told that it works.
+
+        Returns:
+            the index in memory.
+
+        Raises:
+            InputError: the collection has no embeddings, or a value is out of range.
+            LockedError: another process is writing.
+        """
+        with self.collection.writer() as writer:
+            self.refresh()
+            return self._write_roots(
+                writer, progress, metric, partitions=partitions, method=method, substring=substring, key=key
+            )
+
+    def _write_roots(
+        self, writer: Writer, progress: Progress, metric: Metric | None = None, **options: Any
+    ) -> "Roots":
+        view = self.view
+        if view.vectors is None or not int(view.point_offsets[-1]):
+            raise InputError(f"{self.path} has no embeddings to index; ingest with an encoder first")
+        progress.start("index", None, "points")
+        folder = writer.new_part()
+        roots = write_roots(folder, view, metric or self._metric, **options)
+        old = view.number_of(self.settings.roots_part)
+        drop = [] if old is None else [old]
+        writer.commit([NewPart(folder)], drop=drop, settings={"roots_part": folder.name})
+        progress.finish()
+        self.refresh()
+        return roots
+
+    def _keep_indexed(self, writer: Writer, progress: Progress) -> None:
+        """Build the index where the points are many and their vectors answer, or where it covers too few."""
+        self.refresh()
+        view, metric = self.view, self._metric if self.settings.roots_part else None
+        count = int(view.point_offsets[-1])
+        wanted = bool(self.settings.roots_part) or self.settings.encoder not in ("lsa", "none")
+        if not wanted or view.vectors is None or count < RootsConfig().flat_below:
+            return
+        if self.index is None or sum(map(len, self.index.later)) > LATE * count:
+            self._write_roots(writer, progress, metric)
+
     def places(self, points: Points | None = None) -> Places | None:
         """Where each of `points()` lies (give them if they are at hand), by the last `fill`; None before the
         first. Points that came after it have been given a place among the others."""
@@ -541,6 +669,11 @@ class Sphere:
                 filling = str(self.places())
             except FormatError as error:
                 filling = str(error)
+        try:
+            index = self.index
+            told = "none" if not self.settings.roots_part else "out of date" if index is None else str(index)
+        except FormatError as error:
+            told = str(error)
         return {
             **stats,
             "windows": view.lexical.documents,
@@ -548,10 +681,11 @@ class Sphere:
             "unit": self.settings.points,
             "dimensions": view.vectors[0].codes.width if view.vectors else 0,
             "filling": filling,
+            "roots": told,
             **{
                 name: value
                 for name, value in vars(self.settings).items()
-                if name not in ("encoder_part", "places_part", "points")
+                if name not in ("encoder_part", "places_part", "roots_part", "points")
             },
         }
 

@@ -120,12 +120,12 @@ class View:
                 if part.live is None or part.live[document]:
                     yield part, document, part.record(document)
 
-    def texts(self, limit: int) -> list[str]:
-        """The first `limit` bytes of each live point, decoded, in the order of `points`; windows are read
-        once."""
+    def texts(self, limit: int, *, removed: bool = False) -> list[str]:
+        """The first `limit` bytes of each live point, decoded, in the order of `points`, or of every point if
+        `removed` ones count too; windows are read once."""
         found = []
         for index, part in enumerate(self.parts):
-            live = self.points_live[self.point_offsets[index] : self.point_offsets[index + 1]]
+            live = self.points_live[self.point_offsets[index] : self.point_offsets[index + 1]] | removed
             starts, ends = part.point_spans
             for window in np.unique(part.point_window[live]).tolist():
                 document = int(part.window_document[window])

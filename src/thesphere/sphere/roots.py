@@ -1,0 +1,219 @@
+"""The index of a collection's points: roots, cells and calibrated rules, kept as a part without documents.
+
+It covers the points of the parts that there were when it was made. Parts that came later are scanned to the end;
+points of removed sources are passed over. Codes say which rows matter, and these are scored on the parts' own
+rows, so that a score is the same with and without the index.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from thesphere.errors import FormatError, SphereError
+from thesphere.roots import Roots, RootsConfig
+from thesphere.roots.calibrate import Calibration
+from thesphere.roots.cells import Cells
+from thesphere.roots.folder import named, rules_of
+from thesphere.roots.saved import from_arrays
+from thesphere.roots.search import coded_reaches, slack_of
+from thesphere.roots.stop import EVERYTHING, Stop
+from thesphere.scan import Metric, Part, all_exact, code_bounds
+from thesphere.scan.block import Queries
+from thesphere.sphere.view import View, float_rows
+from thesphere.store import map_tensors, write_tensors
+
+FILE = "roots.safetensors"
+FORMAT = "thesphere.collection.roots"
+VERSION = 1
+
+
+def write_roots(
+    folder: Path,
+    view: View,
+    metric: Metric,
+    *,
+    partitions: int | None = None,
+    method: str = "kmeans",
+    substring: float | None = None,
+    key: int | None = None,
+) -> Roots:
+    """Divide the points of all parts and write the index as a file of a new part; all rows are in memory once.
+
+    Args:
+        folder: of the new part.
+        view: with vectors.
+        metric: "cosine" or "ip".
+        partitions: cells; 4 sqrt(points) unless given.
+        method: a name out of `thesphere.roots.partition.METHODS`.
+        substring: weight of shared substrings in what keeps points together (methods "potts" and "ising").
+        key: seed of all that is drawn.
+    """
+    rows = np.concatenate([float_rows(part, slice(None)).astype(np.float32) for part in view.vectors or []])
+    prominence = np.concatenate([np.asarray(part.prominence, np.float64) for part in view.parts])
+    config = RootsConfig(partitions=partitions, method=method, substring=substring, flat_below=1)
+    text = None
+    if substring is not None:
+        text = [text.encode() for text in view.texts(1 << 12, removed=True)]
+    roots = Roots.build(rows, metric, config=config, key=key, prominence=prominence, text=text)
+    covered = [[part.folder.name, len(part.point_window)] for part in view.parts]
+    about = {"format": FORMAT, "version": str(VERSION), "metric": metric, "parts": json.dumps(covered)}
+    write_tensors(folder / FILE, named(None, roots.cells, roots.calibrations, None), about)
+    return roots
+
+
+def load_roots(folder: Path, view: View) -> "PointIndex | None":
+    """The kept index, if it is of the points there are; None where parts that it covers were written anew.
+
+    Raises:
+        FormatError: the file is missing, or not what `write_roots` writes.
+    """
+    path = folder / FILE
+    try:
+        arrays, about = map_tensors(path)
+        covered = [(str(name), int(points)) for name, points in json.loads(about["parts"])]
+        metric: Metric = "ip" if about["metric"] == "ip" else "cosine"
+        if (about["format"], about["version"], about["metric"]) != (FORMAT, str(VERSION), metric):
+            raise ValueError(f"format, version {about['version']!r} or metric {about['metric']!r}")
+        cells = from_arrays(arrays, metric, str(path))
+        rules = tuple(rules_of(arrays, str(path)))
+    except (SphereError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise FormatError(f"{path} is missing or damaged; run `thesphere roots` again") from error
+    known = {part.folder.name: number for number, part in enumerate(view.parts)}
+    numbers = [known.get(name, -1) for name, _ in covered]
+    sizes = [len(view.parts[number].point_window) for number in numbers if number >= 0]
+    if sizes != [points for _, points in covered] or sum(sizes) != cells.count or view.vectors is None:
+        return None
+    return PointIndex(view, cells, rules, metric, numbers)
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Rows of several parts under one numbering, read as they are asked for."""
+
+    parts: Sequence[Part]
+    positions: np.ndarray
+    shape: tuple[int, int]
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """float32 [M, D]."""
+        out = np.empty((len(rows), self.shape[1]), dtype=np.float32)
+        at = self.positions[rows]
+        for part in self.parts:
+            mine = (at >= part.offset) & (at < part.offset + len(part))
+            if mine.any():
+                out[mine] = float_rows(part, at[mine] - part.offset)
+        return out
+
+
+class PointIndex:
+    """Cells over points, as `thesphere.navigate` takes them; an id is a row of the index.
+
+    Attributes:
+        cells: of the covered points.
+        metric: that the cells, and their rules, are for.
+        rules: by k.
+        positions: int64 [N], the number of each row among the points of all parts.
+        later: the parts that are not covered.
+    """
+
+    def __init__(
+        self, view: View, cells: Cells, rules: tuple[Calibration, ...], metric: Metric, numbers: list[int]
+    ) -> None:
+        parts = view.vectors or []
+        self.cells = cells
+        self.metric: Metric = metric
+        self.rules = rules
+        self.view = view
+        self.positions = np.concatenate(
+            [np.arange(view.point_offsets[number], view.point_offsets[number + 1]) for number in numbers]
+        )
+        self.later = [part for number, part in enumerate(parts) if number not in numbers]
+
+    def __str__(self) -> str:
+        later = sum(map(len, self.later))
+        told = f"{len(self.cells.roots)} roots, {len(self.cells)} cells over {len(self.positions)} points"
+        return f"{told}, {self.metric}" + (f", {later} points later" if later else "")
+
+    @cached_property
+    def vectors(self) -> Gathered:
+        """Its rows as float32, by row."""
+        return Gathered(
+            self.view.vectors or [], self.positions, (len(self.positions), self.cells.codes.width)
+        )
+
+    @cached_property
+    def ids(self) -> np.ndarray:
+        """int64 [N]: the rows themselves."""
+        return np.arange(len(self.positions))
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes that are read per row of a cell."""
+        return self.cells.codes.row_bytes
+
+    @cached_property
+    def live(self) -> np.ndarray:
+        """bool [N]: rows of documents that were not removed."""
+        return self.view.points_live[self.positions]
+
+    @cached_property
+    def homes(self) -> np.ndarray:
+        """int32 [all points]: the cell of each point, -1 where it is not covered."""
+        homes = np.full(int(self.view.point_offsets[-1]), -1, dtype=np.int32)
+        homes[self.positions[self.cells.rows]] = self.cells.labels
+        return homes
+
+    @cached_property
+    def _reaches(self) -> np.ndarray:
+        cells = self.cells
+        return coded_reaches(cells.reaches, cells.router, cells.codes.width)
+
+    def _asked(self, query: np.ndarray) -> Queries:
+        return Queries.of_width(self.cells.codes.width, query, self.metric)
+
+    def cell_scores(self, query: np.ndarray) -> np.ndarray:
+        """Routing scores, float32 [K], in units of score / |q|."""
+        return self.cells.router.scores(self._asked(query))[0]
+
+    def cell_ceilings(self, query: np.ndarray) -> np.ndarray:
+        """float64 [K]: no row of a cell scores more."""
+        asked = self._asked(query)
+        if self.metric == "ip":
+            return asked.norms[0] * self.cells.norms.astype(np.float64) * (1 + 1e-6)
+        if not asked.norms[0]:
+            return np.zeros(len(self.cells))
+        best = self.cells.router.scores(asked)[0].astype(np.float64) + slack_of(asked)[0] + self._reaches
+        return np.minimum(best, 1 + 1e-6)
+
+    def stop(self, recall: float, k: int) -> Stop:
+        """The calibrated rule for a mean recall of the first k."""
+        fitting = [rule for rule in self.rules if rule.k >= k]
+        return fitting[0].stop(recall) if fitting and recall < 1 else EVERYTHING
+
+    def scan_cells(
+        self, query: np.ndarray, cells: np.ndarray, k: int, budget_bytes: int
+    ) -> tuple[np.ndarray, np.ndarray, int, int]:
+        """The k best live rows of some cells, read in the order given until the bytes are spent, the last cell as
+        far as they go: (distinct ids, their float64 scores, rows read, bytes read)."""
+        starts, left, slots = self.cells.starts, int(budget_bytes) // self.row_bytes, [np.zeros(0, np.int64)]
+        for cell in np.asarray(cells, dtype=np.int64):
+            slots.append(np.arange(int(starts[cell]), min(int(starts[cell + 1]), int(starts[cell]) + left)))
+            left -= len(slots[-1])
+        read = np.concatenate(slots)
+        rows, first = np.unique(self.cells.rows[read], return_index=True)
+        alive = self.live[rows]
+        rows, first = rows[alive], read[first[alive]]
+        points = self.positions[rows]
+        if len(rows) > k > 0:
+            low, high = code_bounds(self.cells.codes.some(first), query, self.metric)
+            kth = np.partition(low, len(low) - k)[len(low) - k]
+            # the codes are those of rows rounded to float32
+            near = high >= kth - 1e-6 * np.abs(low).max()
+            rows, points = rows[near], points[near]
+        scores = all_exact(self.view.vectors or [], query, points, self.metric)
+        best = np.lexsort((rows, -scores))[:k]
+        return rows[best], scores[best], len(read), len(read) * self.row_bytes
