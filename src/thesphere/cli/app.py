@@ -24,6 +24,7 @@ COMMANDS = {
     "signals": ("signals:signals", "What normalising the embeddings would destroy."),
     "fill": ("fill:fill", "Give every point a radius, a shell and a place on the chart."),
     "map": ("map:map_", "Draw the sphere: one HTML file that opens offline."),
+    "roots": ("roots:roots", "Divide the points into cells: the index for searches with vectors."),
     "import": ("exchange:import_", "Take in embeddings that were made elsewhere."),
     "export": ("exchange:export", "Write all points to a safetensors file."),
     "remove": ("manage:remove", "Remove sources."),

@@ -3,12 +3,24 @@
 import os
 import re
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
+import numpy as np
 from cyclopts import Parameter
 
-from thesphere.cli.console import Flag, Json, misuse, put_json, shown_path, size_words, talk, terminal_width
-from thesphere.errors import InputError
+from thesphere.cli.console import (
+    Flag,
+    Json,
+    Size,
+    misuse,
+    put_json,
+    shown_path,
+    size_words,
+    talk,
+    terminal_width,
+)
+from thesphere.errors import InputError, NotFoundError
 from thesphere.readers import analysis_text, path_of
 from thesphere.sphere import Hit, Hits, Sphere
 
@@ -25,6 +37,10 @@ def search(
     k: Annotated[int, Parameter(name=["-k", "--k"])] = 10,
     vectors: bool | None = None,
     contains: str | None = None,
+    vector: str | None = None,
+    recall: float | None = None,
+    exact: Flag = False,
+    budget: Size | None = None,
     explain: Flag = False,
     verify: Flag = False,
     json: Json = False,
@@ -46,6 +62,15 @@ def search(
         Let embeddings join the ranking (default: only if the encoder was chosen for its meaning).
     contains
         Find this byte string instead: text with \\xNN, \\n, \\r, \\t, \\0 and \\\\, or hex:CAFE.
+    vector
+        Find what is near this vector instead: a .npy file of one row, from the encoder that made the embeddings.
+    recall
+        The mean share of the true best answers that an index has to find, 0 to 1 (default: 0.95). Only where
+        vectors take part and the collection has an index; all other answers are exact.
+    exact
+        Leave the index out: prove the answer.
+    budget
+        What the index may read at most, as in 64MiB.
     explain
         Tell how the answer came about.
     verify
@@ -53,14 +78,24 @@ def search(
     json
         Print one JSON document.
     """
-    if bool(query) == (contains is not None):
-        given = "both a question and --contains were" if query else "neither a question nor --contains was"
-        raise misuse(f"{given} given; give one of them")
+    given = [
+        name for name, one in (("a question", query), ("--contains", contains), ("--vector", vector)) if one
+    ]
+    if contains == "":
+        given.append("--contains")
+    if len(given) != 1:
+        told = " and ".join(given) + " were" if given else "no question, --contains or --vector was"
+        raise misuse(f"{told} given; give one of them")
+    if exact and (recall is not None or budget is not None):
+        raise misuse("--exact excludes --recall and --budget; leave them out")
+    asked: dict[str, Any] = {"k": k, "recall": recall, "exact": exact, "budget": budget}
     with Sphere.open(collection) as sphere:
         if contains is not None:
-            hits = sphere.search(contains=parse_bytes(contains), k=k)
+            hits = sphere.search(contains=parse_bytes(contains), **asked)
+        elif vector is not None:
+            hits = sphere.search(vector=read_vector(vector), **asked)
         else:
-            hits = sphere.search(" ".join(query), k=k, vectors=vectors)
+            hits = sphere.search(" ".join(query), vectors=vectors, **asked)
         if json:
             document = hits.as_dict()
             for each, hit in zip(document["hits"], hits, strict=True):
@@ -74,6 +109,23 @@ def search(
     if json and explain:
         talk(hits.explain())
     return 0 if hits else 1
+
+
+def read_vector(name: str) -> np.ndarray:
+    """The one row of a .npy file, [D] or [1, D].
+
+    Raises:
+        NotFoundError: there is no such file; InputError: it is no array of numbers, or has more rows than one.
+    """
+    if not Path(name).is_file():
+        raise NotFoundError(f"there is no file {name}; give a .npy file that holds one vector")
+    try:
+        rows = np.atleast_2d(np.load(name, allow_pickle=False))
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(f"{name} is not a sound .npy file; write it with numpy.save") from error
+    if rows.ndim != 2 or len(rows) != 1:
+        raise InputError(f"{name} has shape {list(rows.shape)}; give one vector, [D] or [1, D]")
+    return rows[0]
 
 
 def parse_bytes(text: str) -> bytes:

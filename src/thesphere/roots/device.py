@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 
 from thesphere.errors import InputError, MissingExtra
-from thesphere.scan import Metric, Part, Result, search
+from thesphere.scan import Codes, Metric, Part, Result, search
 from thesphere.scan.block import TILE, Queries
 from thesphere.scan.dots import score
 from thesphere.scan.rows import as_rows, frozen

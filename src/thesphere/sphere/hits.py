@@ -135,15 +135,26 @@ class Hits(Sequence):
     def explain(self) -> str:
         """How the answer came about, a line each."""
         lines = [f"status: {self.status}, gap {self.gap:g}"]
-        lines += [f"{name}: {value}" for name, value in self.account.items()]
+        for name, value in self.account.items():
+            if isinstance(value, list):
+                lines += [f"{name}:", *(f"  {_in_words(each)}" for each in value)]
+            else:
+                lines.append(f"{name}: {value}")
         return "\n".join(lines)
 
     def as_dict(self) -> dict:
         """What `--json` prints."""
         return {
-            "query": str(self.request), "status": self.status, "gap": self.gap, "cost": asdict(self.cost),
+            "query": str(self.request), "status": self.status,
+            "gap": self.gap if np.isfinite(self.gap) else None, "cost": asdict(self.cost),
             "account": self.account, "hits": [hit.as_dict() for hit in self.hits],
         }  # fmt: skip
+
+
+def _in_words(told: dict[str, float]) -> str:
+    return ", ".join(
+        f"{name} {value:.3g}" if value % 1 else f"{name} {value:,}" for name, value in told.items()
+    )
 
 
 def _joined(starts: np.ndarray, ends: np.ndarray) -> list[tuple[int, int]]:
