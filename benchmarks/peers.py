@@ -6,7 +6,6 @@ sqrt(max |x|^2 - |x|^2) (Bachrach et al. 2014), which graphs need.
 """
 
 import tempfile
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -105,28 +104,34 @@ class Ivf(Faiss):
 
 
 class PqScan(Faiss):
-    """IVFPQFastScan with 4-bit codes, the best candidates scored again from float rows.
+    """IVFPQFastScan with 4-bit codes, `refine` times K candidates scored again from float rows.
 
-    Lists, parts and candidates are those that were fastest at recall 0.95 among 2 and 4 sqrt(N) lists, parts of
-    1, 2 and 4 columns, and 5, 10, 20 and 40 candidates per answer.
+    2 sqrt(N) lists and parts of one column (of two beyond 128) were fastest at recall 0.95 among 2 and 4 sqrt(N)
+    lists and parts of 1, 2 and 4 columns; 5 is the fastest `refine` among 5, 10, 20 and 40 where it gets there.
+    `owner`, when built, lends its index, so that two values share one.
     """
 
-    name, knob = "faiss_ivfpqfs_refine", "nprobe"
+    knob = "nprobe"
+
+    def __init__(self, refine: int, owner: "PqScan | None" = None) -> None:
+        self.settings: list[int] = []
+        self.name, self.refine, self.owner = f"faiss_ivfpqfs_refine{refine}", refine, owner
 
     def build(self, points: np.ndarray, euclid: bool) -> None:
-        width = points.shape[1]
-        narrow = width <= 128 or width % 2 == 1
-        parts, refine = (width, 5) if narrow else (width // 2, 10)
-        count = lists_of(len(points)) // 2
+        if self.owner is not None and self.owner.settings:
+            self.index, self.inner, self.settings = self.owner.index, self.owner.inner, self.owner.settings
+            return
+        width, count = points.shape[1], lists_of(len(points)) // 2
+        parts = width if width <= 128 or width % 2 else width // 2
         self.quantizer = faiss.IndexFlat(width, _measure(euclid))
         self.inner = faiss.IndexIVFPQFastScan(self.quantizer, width, count, parts, 4, _measure(euclid))
         self.index = faiss.IndexRefineFlat(self.inner)
-        self.index.k_factor = refine
         _fill(self.index, self.inner, points)
         self.settings = _doubling(1, count)
 
     def prepare(self, setting: int) -> None:
         self.inner.nprobe = setting
+        self.index.k_factor = self.refine
 
 
 class Graph(Faiss):
@@ -191,37 +196,44 @@ class Usearch:
 
 
 class Scann:
-    """ScaNN: a tree, anisotropic 4-bit products and `REORDER` candidates scored again from float rows.
+    """ScaNN: a tree, anisotropic 4-bit products and `reorder` candidates scored again from float rows.
 
-    2 sqrt(N) leaves and 100 candidates were fastest among 1, 2 and 4 sqrt(N) and 50 to 400.
+    2 sqrt(N) leaves were fastest among 1, 2 and 4 sqrt(N), 50 or 100 candidates among 50 to 400. `owner`,
+    when built, lends its index.
     """
 
-    name, knob = "scann", "leaves"
-    REORDER = 100
+    knob = "leaves"
+
+    def __init__(self, reorder: int, owner: "Scann | None" = None) -> None:
+        self.settings: list[int] = []
+        self.name, self.reorder, self.owner = f"scann_{reorder}", reorder, owner
 
     def build(self, points: np.ndarray, euclid: bool) -> None:
         import scann
 
+        if self.owner is not None and self.owner.settings:
+            self.index, self.settings = self.owner.index, self.owner.settings
+            return
         count = lists_of(len(points)) // 2
         builder: Any = scann.scann_ops_pybind.builder(points, K, "squared_l2" if euclid else "dot_product")
         self.index = (
             builder.set_n_training_threads(faiss.omp_get_max_threads())
             .tree(num_leaves=count, num_leaves_to_search=10, training_sample_size=len(points))
             .score_ah(2, anisotropic_quantization_threshold=0.2)
-            .reorder(self.REORDER)
+            .reorder(self.reorder)
             .build()
         )
         self.settings = _doubling(1, count)
 
     def search(self, queries: np.ndarray, setting: int, threads: int) -> np.ndarray:
         if len(queries) == 1:
-            ids = self.index.search(queries[0], K, self.REORDER, setting)[0][None]
+            ids = self.index.search(queries[0], K, self.reorder, setting)[0][None]
         elif threads == 1:
-            ids = self.index.search_batched(queries, K, self.REORDER, setting)[0]
+            ids = self.index.search_batched(queries, K, self.reorder, setting)[0]
         else:
             self.index.set_num_threads(threads)
             size = -(-len(queries) // threads)
-            ids = self.index.search_batched_parallel(queries, K, self.REORDER, setting, size)[0]
+            ids = self.index.search_batched_parallel(queries, K, self.reorder, setting, size)[0]
         return np.asarray(ids).astype(np.int64)
 
     def nbytes(self) -> int:
@@ -252,10 +264,13 @@ class Lifted:
 
 def peers(metric: str, lists: int, names: list[str]) -> list[Peer]:
     """Fresh peers for a metric, those of them that are named (all when empty) and installed."""
-    made: list[Callable[[], Peer]] = [Flat, lambda: Ivf(lists), PqScan, Graph]
-    optional = {"hnswlib": Hnswlib, "usearch": Usearch, "scann": Scann}
-    made += [peer for module, peer in optional.items() if find_spec(module)]
-    found = [make() for make in made]
+    found: list[Peer] = [Flat(), Ivf(lists), coarse := PqScan(5), PqScan(10, coarse), Graph()]
+    if find_spec("hnswlib"):
+        found.append(Hnswlib())
+    if find_spec("usearch"):
+        found.append(Usearch())
+    if find_spec("scann"):
+        found += [fewer := Scann(50), Scann(100, fewer)]
     if metric == "ip" and find_spec("hnswlib"):
         found.append(Lifted(Hnswlib()))  # lifted IVF was far slower than plain IVF
     return [peer for peer in found if not names or peer.name in names]

@@ -18,8 +18,8 @@ class Index(Protocol):
     """What the navigator asks of an index with cells (`thesphere.roots.Roots` is one)."""
 
     @property
-    def vectors(self) -> np.ndarray:
-        """float32 [N, D]."""
+    def vectors(self) -> Any:
+        """float32 [N, D]: an array, or what gives rows when it is indexed with their numbers."""
         ...
 
     @property

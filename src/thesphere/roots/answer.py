@@ -81,10 +81,10 @@ def from_cells(
     most = None if budget is None else int(budget) // content.row_bytes
     asked = content.asked(queries)
     seen = visit(content.index, asked, kept, stop=stop, budget=most, live=slots, threads=threads)
-    rows = np.full((len(queries), k), -1, dtype=np.int64)
-    scores = np.full((len(queries), k), -np.inf)
-    some = min(k, kept)
-    rows[:, :some], scores[:, :some] = seen.rows[:, :some], seen.scores[:, :some]
+    rows, scores = seen.rows[:, :k], seen.scores[:, :k]
+    if k > kept:
+        rows = np.pad(rows, ((0, 0), (0, k - kept)), constant_values=-1)
+        scores = np.pad(scores, ((0, 0), (0, k - kept)), constant_values=-np.inf)
     kth = scores[:, -1] if k else np.full(len(queries), np.inf)
     # strictly: a row with the same score but a smaller id belongs before the k-th
     proved = (seen.ceiling < kth) | np.isneginf(seen.ceiling)
@@ -163,4 +163,8 @@ def _named(content: Content, rows: np.ndarray) -> np.ndarray:
 
 def _single(scores: np.ndarray) -> np.ndarray:
     """float32 scores; finite ones stay finite."""
-    return np.where(np.isinf(scores), scores, np.clip(scores, -LARGEST, LARGEST)).astype(np.float32)
+    with np.errstate(over="ignore"):
+        single = scores.astype(np.float32)
+    if np.isposinf(single).any() or (np.isneginf(single) != np.isneginf(scores)).any():
+        single = np.where(np.isinf(scores), scores, np.clip(scores, -LARGEST, LARGEST)).astype(np.float32)
+    return single

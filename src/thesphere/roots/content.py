@@ -14,7 +14,7 @@ from thesphere.scan.grouped import Slots
 from thesphere.scan.rows import encode, frozen
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Content:
     """One state of an index: searches that are under way keep theirs while rows are added or removed.
 

@@ -32,6 +32,7 @@ ROOM = 1 << 20  # candidates that all queries asked together have room for
 SLACK = 2.0**-18  # relative, on the error terms: with COARSE it covers the device's roundings, 2^-24 each
 COARSE = 2.0**-20  # per unit of the largest product that the lengths allow
 
+Devices = Sequence[Any]  # JAX devices of one kind
 Host = Callable[[np.ndarray, int, np.ndarray | None], Result]  # queries float32 [Q, D], k, live bool [N]
 
 
@@ -41,11 +42,11 @@ class DeviceRows:
     def __init__(
         self,
         codes: Codes,
-        vectors: np.ndarray | None,
+        vectors,
         metric: Metric,
         *,
         host: Host | None = None,
-        devices: Sequence[Any] | None = None,
+        devices: Devices | None = None,
     ) -> None:
         """Copy the codes to the devices, W + 13 bytes a row; what is scored in float64 stays on the host.
 
@@ -54,7 +55,7 @@ class DeviceRows:
             vectors: float32 [N, D] in the same order (may be memory-mapped), None when the codes are the vectors.
             metric: "ip" or "cosine".
             host: the exact answer, for what the device cannot prove; None: `thesphere.scan.search`.
-            devices: JAX devices of one kind; None: all that JAX uses by default.
+            devices: where the rows go; None: all devices that JAX uses by default.
 
         Raises InputError for another metric or vectors that are not those of the codes, MissingExtra without JAX.
         """
@@ -108,7 +109,8 @@ class DeviceRows:
         mask = self._every if live is None else self._put(live.copy())
         left, scored = np.arange(len(rows)), 0  # what is not proved yet
         for room in (max(4 * wanted, LIST), RETRY * max(4 * wanted, LIST)):
-            answers = self._ask(asked, mask, wanted, _power(min(room, len(self))), threads)
+            room = 1 << (min(room, len(self)) - 1).bit_length()
+            answers = self._ask(asked, mask, wanted, room, threads)
             names, values, proved, counts = map(np.concatenate, zip(*answers, strict=True))
             ids[left[proved], :wanted], scores[left[proved], :wanted] = names[proved], values[proved]
             scored += int(counts.sum())
@@ -140,7 +142,8 @@ class DeviceRows:
     def _candidates(self, asked: Queries, mask: Any, room: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The rows with the largest upper bounds, `room` of each device: (positions int64 [Q, C], upper bounds
         float64 [Q, C], falling, -inf where there is none, the largest one left out float64 [Q])."""
-        count, padded = len(asked), max(FEWEST, _power(len(asked)))
+        count = len(asked)
+        padded = max(FEWEST, 1 << (count - 1).bit_length())  # few shapes, few programs
         codes = np.zeros((padded, asked.codes.codes.shape[1]), dtype=np.int8)
         codes[:count] = asked.codes.codes
         weight, spread, slip = asked.terms.T
@@ -197,11 +200,6 @@ def _settle(values, scales, lossless, queries, norms, cosine, places, uppers, id
             if i <= last:
                 scores[q, i], ids[q, i] = value, row
     return count
-
-
-def _power(count: int) -> int:
-    """The least power of two that is not less."""
-    return 1 << (count - 1).bit_length()
 
 
 def _outward(bounds: np.ndarray, unit: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,13 +26,15 @@ from thesphere.roots.proof import verify
 from thesphere.roots.search import slack_of
 from thesphere.roots.stop import EVERYTHING, Stop
 from thesphere.roots.trace import trace_of
-from thesphere.scan import Codes, Metric, Result, encode
+from thesphere.scan import Codes, Metric, encode
 from thesphere.scan.block import Queries
 from thesphere.scan.rows import as_rows
 
-LARGEST = float(np.finfo(np.float32).max)
+if TYPE_CHECKING:
+    from thesphere.roots.device import DeviceRows
+
 RECALL = 0.95  # what cells answer with when nothing is asked for
-CALIBRATED_ON = 1000  # queries that are made up when none are given
+CALIBRATED_ON = 2000  # queries that are made up when none are given
 MOST_ASKED = 4000  # queries given that it is calibrated on, evenly out of more
 STALE = 0.2  # share of the rows that came or went since the calibration, from which it is made again
 SPARSE = 0.05  # share of the rows up to which a filter's rows are scored without the cells
@@ -59,6 +61,7 @@ class Roots:
         self.config = config
         self.calibrations = tuple(calibrations)
         self._asked_of = asked  # what it was calibrated on, if that was given
+        self._device: tuple[Content, Any, DeviceRows] | None = None
         self._changed = 0  # rows that came or went since
         self._key = key
 
@@ -195,7 +198,7 @@ class Roots:
             filter: bool [N] in the order of ids, or integer ids: the rows that may be found. Few of them are
                 scored without the cells, exactly.
             threads: workers over blocks of queries; the answer does not depend on it.
-            device: True, or JAX devices: scan all rows there, proved as well (extra "jax").
+            device: True, or JAX devices: scan all rows there, with the same exact answers (extra "jax").
 
         Raises InputError for another width, NaN or infinity, numbers out of range, exact with recall or budget.
         """
@@ -213,9 +216,11 @@ class Roots:
             raise InputError(f"k is {k} and threads {threads}; expected k >= 0 and threads >= 1")
         live = None if filter is None else _live(filter, self.ids)
         if device is not None and device is not False:
-            if live is not None or budget is not None:
-                raise InputError("a device scans all rows; leave out filter and budget")
-            return from_result(content, self._on_device(device, rows, k), np.zeros(len(rows)), begun)
+            if budget is not None:
+                raise InputError("a device scans all rows; leave out the budget")
+            rows_there = self._on_device(content, None if device is True else device)
+            result = rows_there.search(rows, k, live=live, threads=threads)
+            return from_result(content, result, np.zeros(len(rows)), begun)
         if content.cells is not None and not content.cells.members:
             raise InputError(
                 "the index has no member lists: it routes, but finds no rows; build it with members"
@@ -451,15 +456,18 @@ class Roots:
     def _asked(self, query: Any) -> Queries:
         return self._content.asked(self._one(query))
 
-    def _on_device(self, device: Any, rows: np.ndarray, k: int) -> Result:
-        from thesphere.roots.device import DeviceRows
+    def _on_device(self, content: Content, devices: Any) -> "DeviceRows":
+        """The rows on the devices, brought there at the first search."""
+        from thesphere.roots.device import DeviceRows  # JAX
 
-        content, devices = self._content, None if device is True else device
-        known = getattr(self, "_device", None)
-        if known is None or known[0] is not content or known[1] != devices:
-            known = (content, devices, DeviceRows(self.codes, self.vectors, self.metric, devices=devices))
-            self._device = known
-        return known[2].search(rows, k)
+        if self._device is None or self._device[:2] != (content, devices):
+            codes = content.coded(slice(None))
+            self._device = (
+                content,
+                devices,
+                DeviceRows(codes, content.vectors, content.metric, devices=devices),
+            )
+        return self._device[2]
 
 
 def _names(ids: Any, count: int) -> np.ndarray:

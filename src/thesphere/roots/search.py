@@ -8,6 +8,7 @@ provably holds nothing better than a query's k-th score is passed over, which co
 import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -16,12 +17,24 @@ from numba import njit
 from thesphere.roots.routing import Router
 from thesphere.roots.stop import EVERYTHING, PATIENCE, Stop, checkpoints
 from thesphere.scan.block import Queries
-from thesphere.scan.grouped import Asked, Jobs, Slots, State, finish_pass, group, rows_pass, scan, within_pass
+from thesphere.scan.grouped import (
+    Asked,
+    Jobs,
+    Slots,
+    State,
+    finish_pass,
+    group,
+    rows_pass,
+    scan,
+    sift,
+    within_pass,
+)
 from thesphere.scan.rows import frozen
 
 BLOCK = 2048  # queries that are scanned together, at most
 FEW = 8  # up to so many queries are cheaper one by one
 ROOM = 1 << 20  # candidates, or cells to choose from, that all queries of a block have room for together
+SORTED = 32  # cells that are brought into order at first
 PROBE = 16  # cells that an exact search opens first, for thresholds that spare it most of the others
 ENDLESS = np.iinfo(np.int64).max
 LIVE = frozen(np.zeros(0, dtype=np.bool_))  # stands for: every row counts
@@ -80,29 +93,32 @@ class Visited:
 
     @classmethod
     def new(cls, count: int, k: int) -> "Visited":
+        """To be filled."""
+        whole = np.empty((3, count), dtype=np.int64)
         return cls(
-            rows=np.full((count, k), -1, dtype=np.int64),
-            scores=np.full((count, k), -np.inf),
-            opened=np.zeros(count, dtype=np.int64),
-            points=np.zeros(count, dtype=np.int64),
-            rescored=np.zeros(count, dtype=np.int64),
-            ceiling=np.full(count, -np.inf),
-            spent=np.zeros(count, dtype=np.bool_),
-            spread=np.zeros(count, dtype=np.float32),
+            rows=np.empty((count, k), dtype=np.int64),
+            scores=np.empty((count, k)),
+            opened=whole[0],
+            points=whole[1],
+            rescored=whole[2],
+            ceiling=np.empty(count),
+            spent=np.empty(count, dtype=np.bool_),
+            spread=np.empty(count, dtype=np.float32),
         )
 
 
 class Way(NamedTuple):
     """Where a block of queries is.
 
-    keys uint64 [B, K]: the cells not yet opened as max-heaps (the score's order above, K - cell below, so that no
-    two are equal); opened ones lie behind, the latest first. promise float32 [B, K]: what keys are made of. left
+    keys uint64 [B, K]: the cells (the score's order above, K - cell below, so that no two are equal), falling as
+    far as sorted int64 [B]; those behind are smaller. promise float32 [B, K]: what keys are made of. left
     int64 [B]: rows that the budget still allows. points int64 [B]: rows read. opened int64 [B]: cells, and passed
     int64 [B]: their rows, read or not. known float32 [B] and settled int64 [B]: the k-th score and `passed` when
     that last rose. spread float32 [B]: of the routing scores.
     """
 
     keys: np.ndarray
+    sorted: np.ndarray
     promise: np.ndarray
     left: np.ndarray
     points: np.ndarray
@@ -153,7 +169,7 @@ def visit(
     """
     count, cells = len(asked), len(index)
     out = Visited.new(count, k)
-    marks = checkpoints(cells)
+    marks = _marks(cells)
     if watch:
         looks = marks
         out.order = np.empty((count, cells), dtype=np.int32)
@@ -184,6 +200,11 @@ def visit(
     return out
 
 
+@lru_cache
+def _marks(cells: int) -> np.ndarray:
+    return frozen(checkpoints(cells))
+
+
 class _Block:
     """One block of queries on its way through the cells."""
 
@@ -193,14 +214,16 @@ class _Block:
         self.asked, self.state = Asked.of(asked, own), State.new(count, k)
         scores = index.router.scores(asked)
         promise = scores if extra is None else (scores + extra).astype(np.float32)
+        counters = np.zeros((5, count), dtype=np.int64)
         self.way = Way(
             keys=np.empty(promise.shape, dtype=np.uint64),
+            sorted=counters[0],
             promise=promise,
             left=np.full(count, budget, dtype=np.int64),
-            points=np.zeros(count, dtype=np.int64),
-            opened=np.zeros(count, dtype=np.int64),
-            passed=np.zeros(count, dtype=np.int64),
-            settled=np.zeros(count, dtype=np.int64),
+            points=counters[1],
+            opened=counters[2],
+            passed=counters[3],
+            settled=counters[4],
             known=np.full(count, -np.inf, dtype=np.float32),
             spread=np.empty(count, dtype=np.float32),
         )
@@ -224,7 +247,10 @@ class _Block:
             jobs = Jobs(*group(pairs, len(index)))
             scan(slots, self.queries, self.asked, jobs, self.live, self.state)
             kth, next_ = np.empty((2, len(active)), dtype=np.float32)
-            active, before = look(active, rule, cosine, self.state, self.way, self.bounds, kth, next_), active
+            active, before = (
+                look(active, rule, slots.columns, cosine, self.state, self.way, self.bounds, kth, next_),
+                active,
+            )
             if watch:
                 watched.append((kth, next_, self.way.passed[before].copy()))
             if not len(active):
@@ -239,9 +265,9 @@ class _Block:
         ceilings(way, self.bounds, cosine, out.ceiling[some])
         out.opened[some], out.points[some], out.spread[some] = way.opened, way.points, way.spread
         out.rescored[some] = self.state.rescored
-        out.spent[some] = (way.left == 0) & (way.opened < len(self.index))
+        np.logical_and(way.left == 0, way.opened < len(self.index), out=out.spent[some])
         if out.order is not None:
-            out.order[some] = len(self.index) - (way.keys[:, ::-1] & np.uint64(0xFFFFFFFF)).astype(np.int64)
+            out.order[some] = len(self.index) - (way.keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
 
 
 def slack_of(asked: Queries) -> np.ndarray:
@@ -288,11 +314,10 @@ def within(index: Index, asked: Queries, floor: float, live: np.ndarray) -> tupl
 
 @njit(cache=True, nogil=True)
 def set_out(bits, scores, way):
-    """Fill the heaps of cells from the bits of the promise, uint32 [B, K], and the spread of the scores."""
+    """Fill the keys from the bits of the promise, uint32 [B, K], and the spread of the scores."""
     cells = bits.shape[1]
     for q in range(len(bits)):
         total = square = 0.0
-        keys = way.keys[q]
         for c in range(cells):
             value = np.float64(scores[q, c])
             total += value
@@ -301,28 +326,37 @@ def set_out(bits, scores, way):
             if word == np.uint64(0x80000000):  # minus zero
                 word = np.uint64(0)
             word ^= np.uint64(0xFFFFFFFF) if word >> np.uint64(31) else np.uint64(0x80000000)
-            keys[c] = (word << np.uint64(32)) | np.uint64(cells - c)
+            way.keys[q, c] = (word << np.uint64(32)) | np.uint64(cells - c)
         mean = total / cells
         way.spread[q] = np.sqrt(max(0.0, square / cells - mean * mean))
-        for i in range(cells // 2 - 1, -1, -1):
-            _sift(keys, i, cells)
 
 
 @njit(cache=True, nogil=True)
-def _sift(keys, i, size):
-    """Bring the key at i down to its place in a max-heap."""
-    key = keys[i]
-    while True:
-        child = 2 * i + 1
-        if child >= size:
+def _sort_more(q, way):
+    """Bring further keys of query q into order, falling, behind those that are: as many again, or SORTED."""
+    keys, first = way.keys[q], way.sorted[q]
+    end = min(len(keys), max(2 * first, SORTED))
+    low, high = first, len(keys) - 1
+    while low < high and end < len(keys):  # quickselect: the largest `end` to the front
+        pivot = keys[(low + high) // 2]
+        i, j = low, high
+        while i <= j:
+            while keys[i] > pivot:
+                i += 1
+            while keys[j] < pivot:
+                j -= 1
+            if i <= j:
+                keys[i], keys[j] = keys[j], keys[i]
+                i += 1
+                j -= 1
+        if end - 1 <= j:
+            high = j
+        elif end - 1 >= i:
+            low = i
+        else:
             break
-        if child + 1 < size and keys[child + 1] > keys[child]:
-            child += 1
-        if keys[child] <= key:
-            break
-        keys[i] = keys[child]
-        i = child
-    keys[i] = key
+    keys[first:end] = np.sort(keys[first:end])[::-1]
+    way.sorted[q] = end
 
 
 @njit(cache=True, nogil=True)
@@ -342,16 +376,17 @@ def _ceiling(q, c, bounds, cosine):
 
 @njit(cache=True, nogil=True)
 def _open(q, end, starts, columns, cosine, state, way, bounds, pairs, count):
-    """Take cells off the heap of query q until `end` are open; fills pairs (query, cell, rows) from `count` on
+    """Open the next cells of query q until `end` are open; fills pairs (query, cell, rows) from `count` on
     and returns how many there are then.
 
     Cells below the k-th score are passed over, and for inner product a cell is read only as far as its norms
-    matter. Where rows are spent inside a cell it stays on the heap: it is not open.
+    matter. A cell inside which rows are spent does not count as open.
     """
-    kth, keys = state.heaps[q, 0], way.keys[q]
-    cells = len(keys)
+    kth, cells = state.bars[q], way.keys.shape[1]
     while way.opened[q] < end and way.left[q] > 0:
-        c = _cell(keys[0], cells)
+        if way.opened[q] == way.sorted[q]:
+            _sort_more(q, way)
+        c = _cell(way.keys[q, way.opened[q]], cells)
         first = starts[c]
         rows = starts[c + 1] - first
         if kth > -np.inf and _ceiling(q, c, bounds, cosine) < kth:
@@ -373,9 +408,6 @@ def _open(q, end, starts, columns, cosine, state, way, bounds, pairs, count):
             way.left[q] = 0
         else:
             way.left[q] -= rows
-            size = cells - way.opened[q] - 1
-            keys[0], keys[size] = keys[size], keys[0]
-            _sift(keys, 0, size)
             way.opened[q] += 1
             way.passed[q] += starts[c + 1] - first
         way.points[q] += rows
@@ -399,17 +431,20 @@ def open_cells(active, end, starts, columns, cosine, state, way, bounds):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _look(q, rule, cosine, state, way, bounds):
+def _look(q, rule, columns, cosine, state, way, bounds):
     """(whether query q goes on, its k-th score, the next cell's promise): the rule of `Stop`."""
     weight, threshold = rule
-    cells = len(way.keys[q])
+    cells = way.keys.shape[1]
+    sift(q, columns, state)
     length = 1.0 if cosine or bounds.lengths[q] == 0.0 else bounds.lengths[q]
-    kth = np.float32(state.heaps[q, 0] / length)
+    kth = np.float32(state.bars[q] / length)
     if kth > way.known[q]:
         way.known[q], way.settled[q] = kth, way.passed[q]
     if way.opened[q] == cells:
         return False, kth, np.float32(-np.inf)
-    next_ = way.promise[q, _cell(way.keys[q, 0], cells)]
+    if way.opened[q] == way.sorted[q]:
+        _sort_more(q, way)
+    next_ = way.promise[q, _cell(way.keys[q, way.opened[q]], cells)]
     if way.left[q] == 0:
         return False, kth, next_
     if kth == -np.inf or threshold == np.inf:
@@ -429,12 +464,12 @@ def _log(points):
 
 
 @njit(cache=True, nogil=True)
-def look(active, rule, cosine, state, way, bounds, kth, next_):
+def look(active, rule, columns, cosine, state, way, bounds, kth, next_):
     """Those of the active queries that go on; fills what each knows, kth and next float32."""
     stay = np.empty(len(active), dtype=np.int64)
     count = 0
     for i in range(len(active)):
-        goes, kth[i], next_[i] = _look(active[i], rule, cosine, state, way, bounds)
+        goes, kth[i], next_[i] = _look(active[i], rule, columns, cosine, state, way, bounds)
         if goes:
             stay[count] = active[i]
             count += 1
@@ -454,7 +489,7 @@ def walk_alone(looks, rule, columns, starts, tops, live, asked, cosine, vectors,
                 rows_pass(
                     q, wide, starts[c], pairs[i, 2], tops[c], columns, live, asked, cosine, vectors, state
                 )
-            if not _look(q, rule, cosine, state, way, bounds)[0]:
+            if not _look(q, rule, columns, cosine, state, way, bounds)[0]:
                 break
 
 
@@ -464,6 +499,6 @@ def ceilings(way, bounds, cosine, out):
     for q in range(len(out)):
         most = -np.inf
         cells = way.keys.shape[1]
-        for i in range(cells - way.opened[q]):
+        for i in range(way.opened[q], cells):
             most = max(most, _ceiling(q, _cell(way.keys[q, i], cells), bounds, cosine))
         out[q] = most

@@ -16,13 +16,14 @@ from numba import njit
 
 from thesphere.scan.block import Queries
 from thesphere.scan.dots import score, tiles_are_compiled
-from thesphere.scan.kernel import COARSE, _bar, _keep, _product
+from thesphere.scan.kernel import COARSE, _bar, _product
 from thesphere.scan.part import Metric
 from thesphere.scan.rows import Codes, frozen
 
 LIST = 128  # candidates that a query has room for, or four times k
 ROOM = 1 << 18  # int32 products of one pass: 1 MB, so that they stay in cache
 TILED = 1 << 17  # bytes multiplied in a job from which on a call of the compiled product pays
+SIFT = 32  # candidates, a power of two, after which the bar is raised
 FEWEST = 4  # queries that such a job has at least
 POWERS = 2.0 ** (np.arange(32) - 25.0)  # of the exponents of float16
 
@@ -78,30 +79,30 @@ class Slots:
 
 
 class State(NamedTuple):
-    """What a block of B queries has found: k best lower bounds, and the candidates behind them.
+    """What a block of B queries has found: candidates, and the k-th best lower bound when they were last sifted.
 
-    heaps float64 [B, k]: min-heaps of the k best lower bounds so far, of distinct rows, -inf where fewer;
-    members int64 [B, k]: their rows, -1; positions int64 [B, C] and uppers float64 [B, C]: the candidates' slots
-    and upper bounds; counts int64 [B]; rescored int64 [B]: rows scored in float64.
+    bars float64 [B]: the k-th best lower bound of distinct rows then, -inf while there were fewer; held float64
+    [B, C, 3]: the candidates' slots, lower and upper bounds, side by side because memory is what an offer waits
+    for; counts int64 [B]; best float64 [k] and rows int64 [k]: room for sifting; rescored int64 [B]: rows scored
+    in float64.
     """
 
-    heaps: np.ndarray
-    members: np.ndarray
-    positions: np.ndarray
-    uppers: np.ndarray
+    bars: np.ndarray
+    held: np.ndarray
     counts: np.ndarray
+    best: np.ndarray
+    rows: np.ndarray
     rescored: np.ndarray
 
     @classmethod
     def new(cls, count: int, k: int) -> "State":
-        room = max(4 * k, LIST)
         return cls(
-            np.full((count, k), -np.inf),
-            np.full((count, k), -1, dtype=np.int64),
-            np.empty((count, room), dtype=np.int64),
-            np.empty((count, room)),
-            np.zeros(count, dtype=np.int64),
-            np.zeros(count, dtype=np.int64),
+            bars=np.full(count, -np.inf),
+            held=np.empty((count, max(4 * k, LIST), 3)),
+            counts=np.zeros(count, dtype=np.int64),
+            best=np.empty(k),
+            rows=np.empty(k, dtype=np.int64),
+            rescored=np.zeros(count, dtype=np.int64),
         )
 
 
@@ -249,113 +250,140 @@ def group(pairs, cells):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _push(heaps, members, q, value, row):
-    """Replace the least of query q's min-heap by a larger value, its row with it."""
-    size = heaps.shape[1]
-    i = 0
-    while True:
-        child = 2 * i + 1
-        if child >= size:
-            break
-        if child + 1 < size and heaps[q, child + 1] < heaps[q, child]:
-            child += 1
-        if heaps[q, child] >= value:
-            break
-        heaps[q, i] = heaps[q, child]
-        members[q, i] = members[q, child]
-        i = child
-    heaps[q, i] = value
-    members[q, i] = row
+def sift(q, columns, state):
+    """Find query q's k-th best lower bound of distinct rows, and drop the candidates that cannot reach it."""
+    best, rows, k = state.best, state.rows, len(state.best)
+    count = state.counts[q]
+    if count < k:
+        return
+    size = 0  # the k best so far as a min-heap, with their rows
+    for c in range(count):
+        value = state.held[q, c, 1]
+        if size == k and value <= best[0]:
+            continue
+        row = np.int64(columns.rows[np.int64(state.held[q, c, 0])])
+        twice = False
+        for i in range(size):
+            twice |= rows[i] == row  # its other copy, with the same bounds
+        if twice:
+            continue
+        if size < k:
+            i = size
+            size += 1
+            while i > 0 and best[(i - 1) // 2] > value:
+                best[i], rows[i] = best[(i - 1) // 2], rows[(i - 1) // 2]
+                i = (i - 1) // 2
+        else:
+            i = 0
+            while True:
+                child = 2 * i + 1
+                if child >= k:
+                    break
+                if child + 1 < k and best[child + 1] < best[child]:
+                    child += 1
+                if best[child] >= value:
+                    break
+                best[i], rows[i] = best[child], rows[child]
+                i = child
+        best[i], rows[i] = value, row
+    if size < k:
+        return
+    state.bars[q] = best[0]
+    kept = 0
+    for c in range(count):
+        if state.held[q, c, 2] >= best[0]:
+            for part in range(3):
+                state.held[q, kept, part] = state.held[q, c, part]
+            kept += 1
+    state.counts[q] = kept
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _settle(q, rows, asked, cosine, vectors, state):
     """Score the candidates of query q in float64 and keep the k best distinct ones, sorted by (score descending,
     row ascending). From then on their lower and upper bounds are their scores."""
-    positions, uppers = state.positions[q], state.uppers[q]
-    count, k = state.counts[q], state.heaps.shape[1]
-    for c in range(count):
-        uppers[c] = score(vectors, rows[positions[c]], 1.0, asked.exact[q], asked.norms[q], cosine)
-    state.rescored[q] += count
+    held, count, k = state.held[q], state.counts[q], len(state.best)
+    query = asked.exact[q]
     kept = 0  # insertion into the first k places: lists are short
     for c in range(count):
-        value, slot = uppers[c], positions[c]
+        slot = np.int64(held[c, 0])
         row = rows[slot]
+        value = score(vectors, row, 1.0, query, asked.norms[q], cosine)
         if kept == k and (
-            value < uppers[k - 1] or (value == uppers[k - 1] and row >= rows[positions[k - 1]])
+            value < held[k - 1, 2] or (value == held[k - 1, 2] and row >= rows[np.int64(held[k - 1, 0])])
         ):
             continue
         low, high = 0, kept  # the place behind all that are better
         while low < high:
             middle = (low + high) // 2
-            if uppers[middle] > value or (uppers[middle] == value and rows[positions[middle]] < row):
+            other = held[middle, 2]
+            if other > value or (other == value and rows[np.int64(held[middle, 0])] < row):
                 low = middle + 1
             else:
                 high = middle
-        if low < kept and rows[positions[low]] == row:  # its other copy
+        if low < kept and rows[np.int64(held[low, 0])] == row:  # its other copy
             continue
         kept = min(kept + 1, k)
         for i in range(kept - 1, low, -1):
-            uppers[i] = uppers[i - 1]
-            positions[i] = positions[i - 1]
-        uppers[low] = value
-        positions[low] = slot
+            held[i, 0], held[i, 2] = held[i - 1, 0], held[i - 1, 2]
+        held[low, 0], held[low, 2] = slot, value
+    for i in range(kept):
+        held[i, 1] = held[i, 2]
+    state.rescored[q] += count
     state.counts[q] = kept
-    for i in range(k):  # ascending: a heap as it is
-        found = k - 1 - i < kept
-        state.heaps[q, i] = uppers[k - 1 - i] if found else -np.inf
-        state.members[q, i] = rows[positions[k - 1 - i]] if found else -1
+    if kept == k:
+        state.bars[q] = held[k - 1, 2]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _offer(q, slot, product, columns, asked, cosine, vectors, state):
-    """Take a row into query q's candidates if its upper bound reaches the k-th lower one."""
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _offer(q, slot, product, columns, asked, cosine, state):
+    """Take a row into query q's candidates if its upper bound reaches the bar; returns whether that is full."""
     # no slices in here: each would be counted as a reference, which costs more than the work
     factor = asked.terms[q, 0] * _weight(columns, slot, cosine)
     error = asked.terms[q, 1] * _residual(columns.residuals[slot]) + asked.terms[q, 2] * columns.lengths[slot]
     upper = factor * (product + error)
-    heaps, members, row = state.heaps, state.members, columns.rows[slot]
-    if not upper >= heaps[q, 0] or row == asked.own[q]:
-        return
-    for i in range(heaps.shape[1]):
-        if members[q, i] == row:  # its other copy is in
-            return
+    if not upper >= state.bars[q] or columns.rows[slot] == asked.own[q]:
+        return False
     count = state.counts[q]
-    state.positions[q, count] = slot
-    state.uppers[q, count] = upper
-    count += 1
-    lower = factor * (product - error)
-    if lower > heaps[q, 0]:
-        _push(heaps, members, q, lower, row)
-    full = count == state.positions.shape[1]
-    if full:
-        count = _keep(state.positions[q], state.uppers[q], count, heaps[q, 0])
-    state.counts[q] = count
-    if full and 2 * count > state.positions.shape[1]:
+    state.held[q, count, 0] = slot
+    state.held[q, count, 1] = factor * (product - error)
+    state.held[q, count, 2] = upper
+    state.counts[q] = count + 1
+    return count + 1 == state.held.shape[1] or (count + 1) & (SIFT - 1) == 0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _raise(q, columns, asked, cosine, vectors, state):
+    """Raise query q's bar; where candidates still fill half of their room, they are scored and cut to k."""
+    sift(q, columns, state)
+    if 2 * state.counts[q] > state.held.shape[1]:
         _settle(q, columns.rows, asked, cosine, vectors, state)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _test(q, top, asked, state):
-    """Error and bar of the float32 pre-test of a cell's rows, in units of its largest weight; top float64 [3],
-    see `Slots`."""
+def _test(q, top, asked):
+    """Error of the float32 pre-test of a cell's rows, in units of its largest weight; top float64 [3], see
+    `Slots`."""
     error = asked.terms[q, 1] * top[1] + asked.terms[q, 2] * top[2]
     # |I| <= |q_hat| (|x| + |x - x_hat|) / scales, and the pre-test rounds about that much
-    error += COARSE * (error + asked.terms[q, 1] * (top[2] + top[1]))
-    return np.float32(error), _bar(state.heaps[q, 0] / asked.terms[q, 0] / top[0])
+    return np.float32(error + COARSE * (error + asked.terms[q, 1] * (top[2] + top[1])))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def rows_pass(q, wide, first, count, top, columns, live, asked, cosine, vectors, state):
     """Bring the slots first ... first + count - 1 of one cell before query q, whose codes are `wide`."""
-    error, bar = _test(q, top, asked, state)
+    error, unit = _test(q, top, asked), asked.terms[q, 0] * top[0]
+    bar = _bar(state.bars[q] / unit)
     for slot in range(first, first + count):
         if len(live) and not live[slot]:
             continue
         product = _product(columns.codes, slot, wide)
-        if (np.float32(product) + error) * np.float32(_weight(columns, slot, cosine) / top[0]) >= bar:
-            _offer(q, slot, product, columns, asked, cosine, vectors, state)
-            bar = _bar(state.heaps[q, 0] / asked.terms[q, 0] / top[0])
+        share = np.float32(_weight(columns, slot, cosine) / top[0])
+        if (np.float32(product) + error) * share >= bar and _offer(
+            q, slot, product, columns, asked, cosine, state
+        ):
+            _raise(q, columns, asked, cosine, vectors, state)
+            bar = _bar(state.bars[q] / unit)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -385,15 +413,15 @@ def groups_pass(tiles, jobs, dots, columns, starts, tops, live, asked, cosine, v
             at = place + (w - jobs.edges[job]) * count
             if rows <= 0:
                 continue
-            error, bar = _test(q, top, asked, state)
+            bar = _bar(state.bars[q] / (asked.terms[q, 0] * top[0]))
             words[(rows - 1) // 8] = 0
-            _mark(dots, at, rows, error, shares, bar, mask)
+            _mark(dots, at, rows, _test(q, top, asked), shares, bar, mask)
             for eight in range((rows + 7) // 8):  # nearly all have nothing here
                 if words[eight] == 0:
                     continue
                 for r in range(8 * eight, 8 * eight + 8):
-                    if mask[r]:
-                        _offer(q, first + r, dots[at + r], columns, asked, cosine, vectors, state)
+                    if mask[r] and _offer(q, first + r, dots[at + r], columns, asked, cosine, state):
+                        _raise(q, columns, asked, cosine, vectors, state)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -407,12 +435,12 @@ def _mark(dots, at, rows, error, shares, bar, mask):
 def finish_pass(columns, asked, cosine, vectors, state, rows, scores):
     """Score what is left of every query's candidates; fills int64 and float64 [B, k], -1 and -inf where fewer."""
     for q in range(len(rows)):
-        state.counts[q] = _keep(state.positions[q], state.uppers[q], state.counts[q], state.heaps[q, 0])
+        sift(q, columns, state)
         _settle(q, columns.rows, asked, cosine, vectors, state)
         for i in range(rows.shape[1]):
             found = i < state.counts[q]
-            rows[q, i] = columns.rows[state.positions[q, i]] if found else -1
-            scores[q, i] = state.uppers[q, i] if found else -np.inf
+            rows[q, i] = columns.rows[np.int64(state.held[q, i, 0])] if found else -1
+            scores[q, i] = state.held[q, i, 2] if found else -np.inf
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -1,4 +1,5 @@
-"""A linear router whose weights are learned from queries: for inner products of raw rows."""
+"""A linear router whose weights are learned from questions: as cheap as centroids, and it knows norms, spreads
+and what is asked for."""
 
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from thesphere.scan.rows import Codes, encode
 
 @dataclass(frozen=True)
 class Learned:
-    """<q, w_c> / |q| + bias_c with weights of norms and directions of their own.
+    """<q, w_c> / |q| + bias_c, an estimate of the best score / |q| in cell c; see `learn`.
 
     Attributes:
         codes: K coded weights.
@@ -23,8 +24,8 @@ class Learned:
 
     @classmethod
     def of(cls, weights: np.ndarray, bias: np.ndarray) -> "Learned":
-        """From weights float32 [K, D] and bias [K]."""
-        return cls(encode(weights, what="weights"), np.asarray(bias, np.float32))
+        """From weights, numbers [K, D], and bias, numbers [K]. Raises InputError for NaN or infinity."""
+        return cls(encode(weights, what="weights"), np.ascontiguousarray(bias, np.float32))
 
     @property
     def dots(self) -> float:
