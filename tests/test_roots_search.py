@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thesphere.errors import InputError, VerifyError
+from thesphere.errors import InputError, SphereError, VerifyError
 from thesphere.roots import Roots, RootsConfig
 from thesphere.roots.search import Index, visit
 from thesphere.roots.stop import Stop, checkpoints
@@ -284,3 +284,44 @@ def test_wrong_arguments_are_told(made):
     ):
         with pytest.raises(InputError, match=told):
             call()
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_no_file_crashes_a_search(metric, tmp_path):
+    """Flipped, overwritten and cut bytes are refused, or searched without leaving any array."""
+    vectors, queries = clustered(12, 1500, 12), clustered(13, 30, 12)
+    Roots.build(vectors, metric, config=SMALL).save(tmp_path)
+    path = tmp_path / "roots.safetensors"
+    good = path.read_bytes()
+    body = 8 + int.from_bytes(good[:8], "little")
+    rng = np.random.default_rng(14)
+    outcomes = {"refused": 0, "searched": 0}
+    for trial in range(60):
+        data = bytearray(good)
+        if trial % 4 == 0:
+            data = data[: rng.integers(0, len(data))]
+        elif trial % 4 == 1:
+            data[rng.integers(0, body)] ^= 1 << rng.integers(0, 8)
+        elif trial % 4 == 2:
+            data[rng.integers(body, len(data))] ^= 1 << rng.integers(0, 8)
+        else:
+            at = rng.integers(body, len(data) - 64)
+            data[at : at + 32] = rng.bytes(32)
+        path.unlink()
+        path.write_bytes(data)
+        try:
+            loaded = Roots.load(tmp_path, check=False)
+            for asked in (
+                {"recall": 0.9},
+                {"exact": True},
+                {"budget": 5000},
+                {"filter": np.arange(0, 1500, 2)},
+            ):
+                loaded.search(queries, 5, **asked)
+                loaded.search(queries[0], 5, **asked)
+            loaded.within(queries[:2], 0.5)
+            loaded.route(queries[0])
+            outcomes["searched"] += 1
+        except SphereError:
+            outcomes["refused"] += 1
+    assert min(outcomes.values()) > 5

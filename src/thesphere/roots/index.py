@@ -23,6 +23,7 @@ from thesphere.roots.config import RootsConfig
 from thesphere.roots.content import Content
 from thesphere.roots.found import Found
 from thesphere.roots.proof import verify
+from thesphere.roots.routing.questions import held_back
 from thesphere.roots.search import slack_of
 from thesphere.roots.stop import EVERYTHING, Stop
 from thesphere.roots.trace import trace_of
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 RECALL = 0.95  # what cells answer with when nothing is asked for
 CALIBRATED_ON = 2000  # queries that are made up when none are given
 MOST_ASKED = 4000  # queries given that it is calibrated on, evenly out of more
+KEPT_ASKED = 500  # of them that stay with the index, or a hundredth of its rows, to calibrate again
 STALE = 0.2  # share of the rows that came or went since the calibration, from which it is made again
 SPARSE = 0.05  # share of the rows up to which a filter's rows are scored without the cells
 
@@ -121,7 +123,8 @@ class Roots:
         if not config.members:
             return cls(Content(rows, names, metric, None, cells.without_members()), config, key=key)
         roots = cls(Content(rows, names, metric, None, cells), config, key=key)
-        roots.calibrate(asked, threads=threads)
+        learned = asked is not None and metric == "ip"
+        roots.calibrate(held_back(asked) if learned else asked, threads=threads)
         return roots
 
     def __len__(self) -> int:
@@ -286,7 +289,9 @@ class Roots:
             for k in KS
             if k < len(self)
         )
-        self._asked_of, self._changed = (None if queries is None else made), 0
+        kept = max(KEPT_ASKED, len(self) // 100)
+        self._asked_of = None if queries is None else made[:: -(-len(made) // kept)] if len(made) else None
+        self._changed = 0
         return self
 
     def _recalibrate(self, changed: int, threads: int | None) -> None:
