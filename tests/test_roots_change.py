@@ -8,7 +8,7 @@ from test_roots_cells import METRICS, blobs, check, directions
 
 from thesphere.errors import InputError
 from thesphere.roots.cells import Cells, build_cells
-from thesphere.roots.change import add_rows, drop_rows, renumber
+from thesphere.roots.change import add_rows, drop_rows, refit, renumber
 from thesphere.roots.config import RootsConfig
 from thesphere.roots.draft import LARGEST
 from thesphere.roots.partition.sketch import sketch, texts_of
@@ -54,6 +54,7 @@ def test_adding_holds_recall_and_sizes(metric: str) -> None:
     assert len(grown) > len(half) and grown.sizes.max() <= 1.3 * LARGEST * grown.sizes.mean()
     assert grown.copies.sum() == (1000 if metric == "cosine" else 0)
     fresh = build_cells(both, metric, RootsConfig(partitions=len(grown)))
+    grown = refit(grown, both, metric)
     for share in (0.05, 0.15):
         assert (
             opened(grown, both, queries, metric, share) >= opened(fresh, both, queries, metric, share) - 0.03
@@ -79,6 +80,7 @@ def test_dropping_gives_up_small_cells_and_keeps_recall(metric: str) -> None:
     prove(left, rows[live], metric)
     assert len(left) < len(full)
     fresh = build_cells(rows[live], metric, RootsConfig(partitions=len(left)))
+    left = refit(left, rows[live], metric)
     for share in (0.05, 0.15):
         assert (
             opened(left, rows[live], queries, metric, share)

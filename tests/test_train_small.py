@@ -71,10 +71,9 @@ def test_documents_are_described_as_if_alone() -> None:
         known, expected, _ = Reader(lookup).read(text.byte[here])
         np.testing.assert_array_equal(text.known[here], known)
         assert (text.expected[here] == expected).mean() > 0.9  # fewer slots: a few contexts lose theirs
-        assert (
-            expected[-21:-1, 4] & 255 == text.byte[here][-20:]
-        ).all()  # ten bytes tell where a text repeats
     assert np.diff(key_begins).max() == 50 and text.known.max() == 50
+    # in the last document ten bytes tell where it repeats itself
+    np.testing.assert_array_equal(expected[-21:-1, 4] & 255, text.byte[here][-20:])
 
 
 def test_lanes_reach_every_byte() -> None:

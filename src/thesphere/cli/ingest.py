@@ -41,7 +41,7 @@ def ingest(
     encoder
         lsa, minilm, sentence-transformers:NAME_OR_PATH or none (lsa).
     entropy
-        The model that decides where bytes are cut (light).
+        The model that decides where bytes are cut: light, or small, a trained network (light).
     passage_bytes
         The most that a passage holds, 64 to 4096 (512).
     target_patch_bytes

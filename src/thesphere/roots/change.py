@@ -15,6 +15,7 @@ from thesphere.norms import row_norms
 from thesphere.roots.cells import MOST, Cells
 from thesphere.roots.config import RootsConfig
 from thesphere.roots.draft import Draft, Rows
+from thesphere.roots.routing import Learned, fit_router
 from thesphere.scan.part import Metric
 from thesphere.scan.rows import FIELDS, Codes
 
@@ -102,6 +103,31 @@ def drop_rows(
     lost = np.unique(cells.labels[~live[cells.rows]])
     draft.give_up(lost)
     return draft.finish(cells, prominence, text)
+
+
+def refit(
+    cells: Cells,
+    vectors: np.ndarray,
+    metric: Metric,
+    *,
+    queries: np.ndarray | None = None,
+    key: int | None = None,
+    threads: int | None = None,
+) -> Cells:
+    """The same cells with a router that is learned again, where it is a learned one: after large changes the
+    weights that cells inherited are a good deal worse than those that a build would find.
+
+    Args:
+        cells: with members.
+        vectors: numbers [N, D].
+        metric, queries, key, threads: as in `build_cells`.
+    """
+    if not isinstance(cells.router, Learned):
+        return cells
+    learned = fit_router(
+        vectors, cells.starts, cells.rows, cells.centres, metric, queries=queries, key=key, threads=threads
+    )
+    return replace(cells, router=learned)
 
 
 def renumber(cells: Cells, places: np.ndarray) -> Cells:

@@ -7,6 +7,7 @@ it has found what it was asked for; or all that cannot be proved useless, then i
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from thesphere.roots import folder
 from thesphere.roots.answer import all_within, from_cells, from_result, from_rows, from_some_cells
 from thesphere.roots.calibrate import KS, Calibration, calibrate, calibration_queries
 from thesphere.roots.cells import Cells, build_cells
-from thesphere.roots.change import add_rows, drop_rows, renumber
+from thesphere.roots.change import add_rows, drop_rows, refit, renumber
 from thesphere.roots.config import RootsConfig
 from thesphere.roots.content import Content
 from thesphere.roots.found import Found
@@ -295,9 +296,12 @@ class Roots:
         return self
 
     def _recalibrate(self, changed: int, threads: int | None) -> None:
-        """Calibrate again when so many rows came or went that the rules may be off."""
+        """Learn and calibrate again when so many rows came or went that router and rules may be off."""
         self._changed += changed
-        if self.calibrations and self._changed > STALE * len(self):
+        now = self._content
+        if self.calibrations and now.cells is not None and self._changed > STALE * len(self):
+            cells = refit(now.cells, now.vectors, self.metric, key=self._key, threads=threads)
+            self._content = replace(now, cells=cells)
             self.calibrate(self._asked_of, threads=threads)
 
     def add(

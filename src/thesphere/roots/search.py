@@ -8,7 +8,7 @@ provably holds nothing better than a query's k-th score is passed over, which co
 import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -35,6 +35,7 @@ BLOCK = 2048  # queries that are scanned together, at most
 FEW = 8  # up to so many queries are cheaper one by one
 ROOM = 1 << 20  # candidates, or cells to choose from, that all queries of a block have room for together
 SORTED = 32  # cells that are brought into order at first
+PRIME = 2  # cells that come before the first round: their rows set a bar that most others fail to reach
 PROBE = 16  # cells that an exact search opens first, for thresholds that spare it most of the others
 ENDLESS = np.iinfo(np.int64).max
 LIVE = frozen(np.zeros(0, dtype=np.bool_))  # stands for: every row counts
@@ -57,6 +58,12 @@ class Index:
     router: Router
     reaches: np.ndarray
     norms: np.ndarray
+
+    @cached_property
+    def shortest(self) -> np.ndarray:
+        """float64 [K]: the least norm of each cell's rows."""
+        last, codes = self.slots.starts[1:] - 1, self.slots.codes
+        return frozen(codes.lengths[last].astype(np.float64) * codes.scales[last] / SLACK)
 
     def __len__(self) -> int:
         return len(self.slots)
@@ -130,10 +137,11 @@ class Way(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """What proves that a cell holds nothing better: norms and reaches [K] of `Index`, routing scores float32
-    [B, K], slack float64 [B] for the coding of queries, their norms float64 [B]."""
+    """What proves that a cell holds nothing better: norms, shortest and reaches [K] of `Index`, routing scores
+    float32 [B, K], slack float64 [B] for the coding of queries, their norms float64 [B]."""
 
     norms: np.ndarray
+    shortest: np.ndarray
     reaches: np.ndarray
     scores: np.ndarray
     slack: np.ndarray
@@ -228,7 +236,7 @@ class _Block:
             spread=np.empty(count, dtype=np.float32),
         )
         set_out(promise.view(np.uint32), scores, self.way)
-        self.bounds = Bounds(index.norms, index.reaches, scores, slack_of(asked), asked.norms)
+        self.bounds = Bounds(index.norms, index.shortest, index.reaches, scores, slack_of(asked), asked.norms)
 
     def run(self, looks: np.ndarray, stop: Stop, watch: bool) -> list[tuple[np.ndarray, ...]]:
         index, slots, cosine = self.index, self.index.slots, self.queries.cosine
@@ -239,13 +247,17 @@ class _Block:
                 slots.truth, self.state, self.way, self.bounds,
             )  # fmt: skip
             return []
-        active, watched = np.arange(len(self.queries)), []
-        for end in looks.tolist():
+        active, watched, primed = np.arange(len(self.queries)), [], False
+        for end in [min(PRIME, looks[0]), *looks.tolist()]:
             pairs = open_cells(
                 active, end, slots.starts, slots.columns, cosine, self.state, self.way, self.bounds
             )
             jobs = Jobs(*group(pairs, len(index)))
             scan(slots, self.queries, self.asked, jobs, self.live, self.state)
+            if not primed:
+                primed = True
+                sift_all(slots.columns, self.state)
+                continue
             kth, next_ = np.empty((2, len(active)), dtype=np.float32)
             active, before = (
                 look(active, rule, slots.columns, cosine, self.state, self.way, self.bounds, kth, next_),
@@ -391,7 +403,7 @@ def _open(q, end, starts, columns, cosine, state, way, bounds, pairs, count):
         rows = starts[c + 1] - first
         if kth > -np.inf and _ceiling(q, c, bounds, cosine) < kth:
             rows = 0
-        elif kth > 0.0 and not cosine:
+        elif not cosine and kth > bounds.shortest[c] * bounds.lengths[q]:
             need = kth / bounds.lengths[q]
             low, high = 0, rows
             while low < high:  # the first row that is too short
@@ -428,6 +440,13 @@ def open_cells(active, end, starts, columns, cosine, state, way, bounds):
     for q in active:
         count = _open(q, end, starts, columns, cosine, state, way, bounds, pairs, count)
     return pairs[:count]
+
+
+@njit(cache=True, nogil=True)
+def sift_all(columns, state):
+    """Raise the bars of all queries as far as their candidates allow."""
+    for q in range(len(state.counts)):
+        sift(q, columns, state)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -481,7 +500,8 @@ def walk_alone(looks, rule, columns, starts, tops, live, asked, cosine, vectors,
     """All rounds of each query by itself: the same cells, rows and order of rows as in a block."""
     for q in range(len(way.keys)):
         wide = asked.wide[q]
-        for end in looks:
+        for at in range(-1, len(looks)):
+            end = min(PRIME, looks[0]) if at < 0 else looks[at]
             pairs = np.empty((end - way.opened[q], 3), dtype=np.int64)
             count = _open(q, end, starts, columns, cosine, state, way, bounds, pairs, 0)
             for i in np.argsort(pairs[:count, 1]):
@@ -489,7 +509,9 @@ def walk_alone(looks, rule, columns, starts, tops, live, asked, cosine, vectors,
                 rows_pass(
                     q, wide, starts[c], pairs[i, 2], tops[c], columns, live, asked, cosine, vectors, state
                 )
-            if not _look(q, rule, columns, cosine, state, way, bounds)[0]:
+            if at < 0:
+                sift(q, columns, state)
+            elif not _look(q, rule, columns, cosine, state, way, bounds)[0]:
                 break
 
 

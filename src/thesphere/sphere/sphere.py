@@ -86,7 +86,7 @@ class Sphere:
         Args:
             path: a folder, by custom NAME.sphere.
             encoder: "lsa" (no weights), "minilm", "sentence-transformers:NAME_OR_PATH", "arrays" or "none".
-            entropy: the model that cuts patches, "light".
+            entropy: the model that cuts patches, "light" or "small".
             points: "passage" or "patch": what gets an embedding.
             passage_bytes: the most that a passage holds, 64 to 4096.
             target_patch_bytes: mean patch length that the threshold is calibrated to, 1 to 384.

@@ -11,7 +11,8 @@ from thesphere.neighbours.search import unit_rows
 from thesphere.scan import Metric, Part, encode, search
 from thesphere.scan.rows import as_rows
 
-MOST, PAIRS = 40_000, 8 * 10**9  # questions at most, and pairs of question and row that are compared
+LEAST, MOST = 4_000, 40_000  # questions; with a tenth of them the scan of 340,000 words grows by two fifths
+PAIRS = 4 * 10**9  # of question and row that are compared, some 10 s of one core
 PORTION = 1 << 17  # rows that are coded at a time
 ENOUGH = 2_000  # given queries of which half suffice to calibrate on
 WEIGHT = 5  # given queries count so many times a row; 1,000 saved a tenth of the scan on MiniLM's
@@ -73,7 +74,7 @@ def ask(
     if metric not in get_args(Metric):
         raise InputError(f"metric is {metric!r}, expected 'ip' or 'cosine'")
     count, width = vectors.shape
-    drawn = min(count, MOST, max(1024, PAIRS // max(1, count)))
+    drawn = min(count, MOST, max(LEAST, PAIRS // max(1, count)))
     own = np.sort(generator(key, STREAM).permutation(count)[:drawn])
     directions = unit_rows(as_rows(vectors[own]), "vectors")
     if queries is not None and len(queries) >= ENOUGH:

@@ -1,0 +1,1 @@
+"""Networks over bytes: what they read, their integer arithmetic, and the reference in JAX (extra `jax`)."""

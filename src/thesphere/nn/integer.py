@@ -1,0 +1,184 @@
+"""The arithmetic of the small byte model without JAX: exact 8-bit products, and what lies between two of them.
+
+A row of float32 is kept as int8 levels and the size of one level. Products of levels are integers, exact in any
+order. Everything else is element-wise within one row or a sum of 16 partial sums in a fixed order, without
+fused multiply-adds and with an exponential of our own: a row's result depends on the row alone, not on its
+neighbours, on threads or on the processor. Only the last step takes a logarithm from the C library, in float64,
+and rounds it to float32. The equations are those of nn/recurrent.py.
+"""
+
+from functools import cache
+
+import numpy as np
+from numba import njit
+
+from thesphere.nn.contexts import KNOWN, SEEN, STATES
+
+_F = np.float32
+_LOG2E, _LN2_HIGH, _LN2_LOW = _F(1.44269504), _F(0.693359375), _F(-2.12194440e-4)
+_C6, _C5, _C4, _C3 = _F(1.9875691e-4), _F(1.3981999e-3), _F(8.3334519e-3), _F(4.1665796e-2)
+_C2, _C1, _ONE, _ZERO = _F(1.6666665e-1), _F(0.5), _F(1), _F(0)
+_LOWEST, _HIGHEST, _LEVELS, _TINY, _EPSILON = _F(-87), _F(87), _F(127), _F(1e-12), _F(1e-6)
+_BIAS, _SHIFT, _MASK = np.int32(127), np.int32(23), np.int32(0x7FFFFFFF)
+
+
+class Matrix:
+    """One int8 matrix, ready for products.
+
+    Args:
+        levels: int8 [outputs, inputs], at most shape.MOST_WIDTH inputs.
+        scale: float32 [outputs], what one level is worth.
+    """
+
+    def __init__(self, levels: np.ndarray, scale: np.ndarray) -> None:
+        self.scale = scale
+        if numkong_is_exact():
+            import numkong
+
+            packed = numkong.dots_pack(levels)
+            self._product = lambda rows: np.asarray(numkong.dots_packed(rows, packed))
+        else:  # float32 holds every integer up to 2^24, so BLAS may add in any order
+            wide = np.ascontiguousarray(levels.T, np.float32)
+            self._product = lambda rows: (rows.astype(np.float32) @ wide).astype(np.int32)
+
+    def __call__(self, levels: np.ndarray) -> np.ndarray:
+        """int32 [T, outputs]: exact sums of products with `levels`, int8 [T, inputs]."""
+        return self._product(levels)
+
+
+@cache
+def numkong_is_exact() -> bool:
+    """Whether numkong is there and its int8 products are exact on this processor: tried once, on extremes."""
+    try:
+        import numkong
+    except ImportError:
+        return False
+    rows = np.full((19, 768), -127, np.int8)
+    rows[::2, ::3] = 127
+    rows[5] = np.arange(768) % 255 - 127
+    found = np.asarray(numkong.dots_packed(rows, numkong.dots_pack(rows[:17])))
+    return bool(np.array_equal(found, rows.astype(np.int32) @ rows[:17].T.astype(np.int32)))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _exp(x):
+    """e^x in float32, x cut to +-87: the polynomial of Cephes' expf."""
+    x = min(max(x, _LOWEST), _HIGHEST)
+    n = np.rint(x * _LOG2E)
+    r = x - n * _LN2_HIGH - n * _LN2_LOW
+    p = ((((_C6 * r + _C5) * r + _C4) * r + _C3) * r + _C2) * r + _C1
+    return (p * r * r + r + _ONE) * np.int32((np.int32(n) + _BIAS) << _SHIFT).view(np.float32)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _quantise(row, levels):
+    """Writes the int8 levels of a float32 row; returns the size of one level."""
+    top = np.int32(0)
+    bits = row.view(np.int32)
+    for c in range(len(row)):
+        top = max(
+            top, bits[c] & _MASK
+        )  # |x| is ordered as its bits are, and integers compare in wide registers
+    largest = max(np.int32(top).view(np.float32), _TINY)
+    up = _LEVELS / largest
+    for c in range(len(row)):
+        levels[c] = np.int8(np.rint(row[c] * up))
+    return largest / _LEVELS
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def gather(byte, known, expected, second, tables, begins, out):
+    """out int8 [T, INPUT]: the rows of the four tables for each position, side by side."""
+    byte_table, known_table, seen_table, second_table = tables
+    b, k, s, t = byte_table.shape[1], known_table.shape[1], seen_table.shape[1], second_table.shape[1]
+    for at in range(len(byte)):
+        row = out[at]
+        row[:b] = byte_table[byte[at]]
+        to = b
+        for which in range(KNOWN):
+            row[to : to + k] = known_table[begins[which] + known[at, which]]
+            to += k
+        for which in range(SEEN):
+            row[to : to + s] = seen_table[which * STATES * 256 + expected[at, which]]
+            to += s
+        for which in range(SEEN):
+            row[to : to + t] = second_table[which * 256 + second[at, which]]
+            to += t
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_normalise(h, sums, sizes, scale, gain, levels, out_sizes):
+    """h [T, D] += sums * sizes * scale; then levels, out_sizes: h over its root mean square, times `gain`."""
+    width = h.shape[1]
+    part, row = np.zeros(16, np.float32), np.empty(width, np.float32)
+    for at in range(len(h)):
+        here, size, added = h[at], sizes[at], sums[at]
+        for c in range(width):
+            here[c] += np.float32(added[c]) * size * scale[c]
+        for c in range(16):
+            part[c] = _ZERO
+        for block in range(0, width, 16):
+            for c in range(16):
+                part[c] += here[block + c] * here[block + c]
+        total = _ZERO
+        for c in range(16):
+            total += part[c]
+        over = _ONE / np.sqrt(total / np.float32(width) + _EPSILON)
+        for c in range(width):
+            row[c] = here[c] * (over * gain[c])
+        out_sizes[at] = _quantise(row, levels[at])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def recur(byte, sums, sizes, scale, bias, state, levels, out_sizes):
+    """The gated recurrence: s = k s + (1 - k) v, y = s silu(g); state [D] is carried, y goes to levels.
+
+    `sums` [T, 3 D] are those of v, k and g. At a zero byte, with which a text begins, the past is forgotten.
+    """
+    width = len(state)
+    row, keep, gate = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
+    v_scale, k_scale, g_scale = scale[:width], scale[width : 2 * width], scale[2 * width :]
+    for at in range(len(byte)):
+        size = sizes[at]
+        z = sums[at]
+        v_sums, k_sums, g_sums = z[:width], z[width : 2 * width], z[2 * width :]
+        alive = _ZERO if byte[at] == 0 else _ONE
+        for c in range(width):
+            keep[c] = _ONE / (_ONE + _exp(-(np.float32(k_sums[c]) * size * k_scale[c] + bias[c])))
+        for c in range(width):
+            g = np.float32(g_sums[c]) * size * g_scale[c]
+            gate[c] = g / (_ONE + _exp(-g))
+        for c in range(width):
+            k = keep[c]
+            s = k * (alive * state[c]) + (_ONE - k) * (np.float32(v_sums[c]) * size * v_scale[c])
+            state[c] = s
+            row[c] = s * gate[c]
+        out_sizes[at] = _quantise(row, levels[at])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def judge(sums, sizes, scale, bias, following, entropies, costs):
+    """Of the softmax over 256 logits, in nats: its entropy, and -ln of what it gives the byte that follows."""
+    logits, mass, terms = np.empty(256, np.float32), np.zeros(16, np.float32), np.zeros(16, np.float32)
+    for at in range(len(sums)):
+        size, row = sizes[at], sums[at]
+        for c in range(256):
+            logits[c] = np.float32(row[c]) * size * scale[c] + bias[c]
+        top = logits[0]
+        for c in range(256):
+            top = max(top, logits[c])
+        for c in range(16):
+            mass[c] = terms[c] = _ZERO
+        for block in range(0, 256, 16):
+            for c in range(16):
+                below = logits[block + c] - top
+                e = _exp(below)
+                mass[c] += e
+                terms[c] += e * below
+        whole, weighted = 0.0, 0.0
+        for c in range(16):
+            whole += np.float64(mass[c])
+            weighted += np.float64(terms[c])
+        log = np.log(whole)
+        entropies[at] = np.float32(max(log - weighted / whole, 0.0))
+        costs[at] = np.float32(log - np.float64(logits[following[at]] - top))
