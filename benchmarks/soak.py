@@ -4,8 +4,8 @@
 
 A case is one query of an index of 1 to 600 rows in 1 to 60 cells: clusters, near-duplicates, repeated and zero
 rows, norms from 1e-30 to 1e15, widths from 1 to 257, constant columns, integers that tie, queries that are rows,
-zero or far away; k from 1 to 40; exact, or a recall that happens to be proved. Every row is scored in float64 without
-codes, bounds or cells (`Roots.verify`, and NumPy beside it). The last line is JSON.
+zero or far away; k from 1 to 40; exact, or a recall that happens to be proved. Every row is scored in float64
+without codes, bounds or cells (`Roots.verify`, and NumPy beside it). The last line is JSON.
 """
 
 import argparse

@@ -25,15 +25,20 @@ def query_terms(codes, norms: np.ndarray, cosine: bool) -> np.ndarray:
     |<q, x> - <q_hat, x_hat>| <= |q - q_hat| |x| + |q_hat| |x - x_hat|, plus
     (D + 8) 2^-50 |q| |x| for summing in float64; cosine adds 2^-21 |q| |x|, because lengths are float32.
     """
-    lengths = codes.lengths.astype(np.float64)
-    residuals = codes.residuals.astype(np.float64)
-    steps = codes.scales.astype(np.float64)
     rounding = (codes.width + 8) * 2.0**-50 + (2.0**-21 if cosine else 0.0)
     terms = np.empty((len(codes), TERMS))
-    terms[:, 0] = np.divide(steps, norms, out=np.ones_like(steps), where=norms > 0) if cosine else steps
-    terms[:, 1] = (lengths + residuals) * (1 + COARSE)
-    terms[:, 2] = residuals * (1 + COARSE) + (lengths + residuals) * rounding
+    _terms(codes.lengths, codes.residuals.astype(np.float32), codes.scales, norms, cosine, rounding, terms)
     return terms
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _terms(lengths, residuals, scales, norms, cosine, rounding, terms):
+    for q in range(len(terms)):
+        long = np.float64(lengths[q]) + np.float64(residuals[q])
+        step = np.float64(scales[q])
+        terms[q, 0] = (step / norms[q] if norms[q] > 0.0 else 1.0) if cosine else step
+        terms[q, 1] = long * (1.0 + COARSE)
+        terms[q, 2] = np.float64(residuals[q]) * (1.0 + COARSE) + long * rounding
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -190,10 +190,9 @@ def encode(vectors, *, storage: Storage = "float32", what: str = "vectors") -> C
     bad = _encode(rows, codes, scales, residuals, lengths, storage == "int8")
     if bad >= 0:
         raise InputError(f"{what}: row {bad} holds NaN or infinity; leave it out or repair it")
-    half = residuals.astype(np.float16)
-    half = np.where(half < residuals, np.nextafter(half, np.float16(np.inf)), half)
-    single = lengths.astype(np.float32)
-    single = np.where(single < lengths, np.nextafter(single, np.float32(np.inf)), single)
+    half, single = residuals.astype(np.float16), lengths.astype(np.float32)
+    np.nextafter(half, np.float16(np.inf), out=half, where=half < residuals)
+    np.nextafter(single, np.float32(np.inf), out=single, where=single < lengths)
     return Codes(codes, scales, half, single, width)
 
 

@@ -23,13 +23,12 @@ def linear(codes: Codes, bias: np.ndarray, asked: Queries) -> np.ndarray:
         asked: Q queries.
     """
     given, norms = asked.codes, asked.norms
-    weights = np.divide(given.scales, norms, out=np.zeros(len(norms)), where=norms > 0).astype(np.float32)
     scores = np.empty((len(asked), len(codes)), np.float32)
     if len(asked) <= FEW:
-        steps, offsets, rows = frozen(codes.scales), frozen(bias), frozen(codes.codes)
-        for q in range(len(asked)):
-            _linear(rows, asked.wide(q), weights[q], steps, offsets, scores[q])
+        columns = frozen(codes.codes), frozen(codes.scales), frozen(bias)
+        _linear(*columns, given.codes.astype(np.int16), given.scales, norms, scores)
         return scores
+    weights = np.divide(given.scales, norms, out=np.zeros(len(norms)), where=norms > 0).astype(np.float32)
     packed = Packed(codes.codes, min(ROWS, len(asked)))
     for first in range(0, len(asked), ROWS):
         some = slice(first, first + ROWS)
@@ -41,11 +40,13 @@ def linear(codes: Codes, bias: np.ndarray, asked: Queries) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _linear(codes, query, weight, steps, offsets, scores):
-    """The same for one query, int16 [W]: fills scores, float32 [K]."""
-    for c in range(len(codes)):
-        total = np.int32(0)
-        for j in range(len(query)):
-            total += np.int32(codes[c, j]) * np.int32(query[j])
-        total = np.int32(total)  # told to be 32 bits, or the sum is widened to 64
-        scores[c] = np.float32(total) * weight * steps[c] + offsets[c]
+def _linear(codes, steps, offsets, queries, scales, norms, scores):
+    """The same without tiles, queries int16 [Q, W]: fills scores, float32 [Q, K]."""
+    for q in range(len(queries)):
+        weight = np.float32(np.float64(scales[q]) / norms[q]) if norms[q] > 0.0 else np.float32(0.0)
+        for c in range(len(codes)):
+            total = np.int32(0)
+            for j in range(queries.shape[1]):
+                total += np.int32(codes[c, j]) * np.int32(queries[q, j])
+            total = np.int32(total)  # told to be 32 bits, or the sum is widened to 64
+            scores[q, c] = np.float32(total) * weight * steps[c] + offsets[c]
