@@ -198,8 +198,9 @@ class Usearch:
 class Scann:
     """ScaNN: a tree, anisotropic 4-bit products and `reorder` candidates scored again from float rows.
 
-    2 sqrt(N) leaves were fastest among 1, 2 and 4 sqrt(N), 50 or 100 candidates among 50 to 400. `owner`,
-    when built, lends its index.
+    2 sqrt(N) leaves were fastest among 1, 2 and 4 sqrt(N); 50 or 100 candidates for cosine, 100 or 200 for
+    raw norms, among 50 to 400; a spherical tree or plain products were no better. `owner`, when built, lends its
+    index.
     """
 
     knob = "leaves"
@@ -270,7 +271,8 @@ def peers(metric: str, lists: int, names: list[str]) -> list[Peer]:
     if find_spec("usearch"):
         found.append(Usearch())
     if find_spec("scann"):
-        found += [fewer := Scann(50), Scann(100, fewer)]
+        fewer = Scann(100 if metric == "ip" else 50)
+        found += [fewer, Scann(2 * fewer.reorder, fewer)]
     if metric == "ip" and find_spec("hnswlib"):
         found.append(Lifted(Hnswlib()))  # lifted IVF was far slower than plain IVF
     return [peer for peer in found if not names or peer.name in names]
