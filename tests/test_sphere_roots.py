@@ -7,7 +7,6 @@ import pytest
 
 from thesphere import Sphere
 from thesphere.errors import FormatError, InputError, VerifyError
-from thesphere.roots import RootsConfig
 from thesphere.sphere import sphere as module
 
 
@@ -21,7 +20,7 @@ def rows(seed: int, count: int, width: int = 24) -> np.ndarray:
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """An index from 1,000 points on."""
-    monkeypatch.setattr(module, "RootsConfig", lambda: RootsConfig(flat_below=1000))
+    monkeypatch.setattr(module, "LARGE", 1000)
 
 
 @pytest.fixture
@@ -155,4 +154,7 @@ def test_a_damaged_index_is_told(sphere):
     with pytest.raises(FormatError, match="thesphere roots"):
         sphere.search(vector=rows(11, 1)[0])
     assert "damaged" in sphere.info()["roots"]
+    sphere.import_arrays(rows(12, 50), name="more")  # builds it again
+    assert "2550 points" in sphere.info()["roots"]
+    path.write_bytes(b"") if path.exists() else None
     assert sphere.search(vector=rows(11, 1)[0], exact=True, metric="cosine").status == "exact"

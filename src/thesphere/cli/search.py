@@ -86,6 +86,10 @@ def search(
     if len(given) != 1:
         told = " and ".join(given) + " were" if given else "no question, --contains or --vector was"
         raise misuse(f"{told} given; give one of them")
+    if contains is not None and recall is not None:
+        raise misuse("--recall is about vectors; leave it out with --contains")
+    if vectors is not None and not query:
+        raise misuse("--vectors is about a question; leave it out with --contains or --vector")
     if exact and (recall is not None or budget is not None):
         raise misuse("--exact excludes --recall and --budget; leave them out")
     asked: dict[str, Any] = {"k": k, "recall": recall, "exact": exact, "budget": budget}
@@ -120,8 +124,11 @@ def read_vector(name: str) -> np.ndarray:
     if not Path(name).is_file():
         raise NotFoundError(f"there is no file {name}; give a .npy file that holds one vector")
     try:
-        rows = np.atleast_2d(np.load(name, allow_pickle=False))
-    except (ValueError, OSError, EOFError) as error:
+        loaded = np.load(name, allow_pickle=False)
+        if not isinstance(loaded, np.ndarray):
+            raise ValueError("an archive")
+        rows = np.atleast_2d(loaded)
+    except (ValueError, OSError, EOFError, MemoryError) as error:
         raise InputError(f"{name} is not a sound .npy file; write it with numpy.save") from error
     if rows.ndim != 2 or len(rows) != 1:
         raise InputError(f"{name} has shape {list(rows.shape)}; give one vector, [D] or [1, D]")

@@ -96,6 +96,7 @@ class Navigator:
         radius: float | None = None,
         text: bytes = b"",
         evidence: np.ndarray | None = None,
+        more: int = 0,
     ) -> Navigation:
         """The k rows of least energy that the cones find.
 
@@ -108,6 +109,7 @@ class Navigator:
             radius: the query's, for the radial term; needed with radii of a filling, else its norm.
             text: the query's bytes: roots whose sketches show its rare n-grams are excited.
             evidence: [K] in [0, 1] by cell, in place of `text`, from whoever knows better: inverted lists do.
+            more: hits beyond the first k that are told as well if they are met, but not looked for.
 
         Raises:
             InputError: another width, more than one query, NaN or infinity, options out of range.
@@ -133,11 +135,11 @@ class Navigator:
         else:
             cones = open_cones(self._peaks(activations, config), activations, self._shape)
             urgent = scores + self.evidence_weight * np.ptp(scores) * told
-            aim = Aim(self._kept(k), k, rule, scores, self.index.cell_ceilings(asked))
+            aim = Aim(self._kept(k) + more, k, rule, scores, self.index.cell_ceilings(asked))
             found = spend(self.index, asked, cones, urgent, config, aim)
         status, gap, stopped = self._standing(asked, found, k, recall)
         terms, levels = self._energies(asked, found, activations, radius)
-        best = np.lexsort((found.ids, -found.scores, levels))[:k]
+        best = np.lexsort((found.ids, -found.scores, levels))[: k + more]
         return Navigation(
             ids=found.ids[best],
             energies=levels[best],

@@ -28,11 +28,7 @@ def from_rows(
 
     Later rows have larger ids, so that one that only equals the k-th score stays outside.
     """
-    codes = (
-        content.scanned
-        if chosen is None and content.cells is None
-        else content.coded(slice(None) if chosen is None else chosen)
-    )
+    codes = content.scanned if chosen is None else content.coded(chosen)
     vectors = content.vectors if chosen is None else content.vectors[chosen]
     seen = len(codes) if budget is None else min(len(codes), int(budget) // content.row_bytes)
     whole = seen == len(codes)
@@ -45,6 +41,17 @@ def from_rows(
         reach = reach if content.metric == "ip" else np.sign(reach)
         gap = np.maximum(reach * (1 + 1e-9) - result.scores[:, -1], 0.0)  # 1e-9: rounding of norms and scores
     return from_result(content, result, gap, begun, chosen)
+
+
+def from_all_cells(
+    content: Content, queries: np.ndarray, k: int, live: np.ndarray | None, threads: int, begun: float
+) -> Found:
+    """All slots are scanned as they lie, second copies left out: quicker than opening all cells one by one."""
+    cells = content.large
+    once = ~cells.copies if live is None else ~cells.copies & live[cells.rows]
+    part = Part(cells.codes, content.vectors, live=once, rows=cells.rows)
+    result = search([part], queries, k, metric=content.metric, threads=threads)
+    return from_result(content, result, np.zeros(len(queries)), begun)
 
 
 def from_result(
@@ -72,13 +79,14 @@ def from_cells(
     rule: tuple[Stop, int],
     budget: int | None,
     live: np.ndarray | None,
+    recall: float | None,
     threads: int,
     begun: float,
 ) -> Found:
     """Cells are opened until the rule ends it, or the budget. rule: with how many rows it is asked for."""
     stop, kept = rule
     slots = LIVE if live is None else frozen(live[content.large.rows])
-    most = None if budget is None else int(budget) // content.row_bytes
+    most = None if budget is None else min(int(budget) // content.row_bytes, len(content.scanned))
     asked = content.asked(queries)
     seen = visit(content.index, asked, kept, stop=stop, budget=most, live=slots, threads=threads)
     rows, scores = seen.rows[:, :k], seen.scores[:, :k]
@@ -97,7 +105,7 @@ def from_cells(
         for sure, ended in zip(proved, cut, strict=True)
     ]
     cost = _cost(content, seen, begun)
-    return Found(_named(content, rows), _single(scores), status, gap, cost, seen.opened)
+    return Found(_named(content, rows), _single(scores), status, gap, cost, seen.opened, recall)
 
 
 def _cost(content: Content, seen: Visited, begun: float) -> Cost:
@@ -141,6 +149,7 @@ def from_some_cells(
     content: Content, query: np.ndarray, cells: np.ndarray, k: int, budget_bytes: int
 ) -> tuple[np.ndarray, np.ndarray, int, int]:
     """See `Roots.scan_cells`."""
+    content.check_members()
     starts, left, slots = (
         content.large.starts,
         int(budget_bytes) // content.row_bytes,

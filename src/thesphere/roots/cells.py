@@ -70,7 +70,8 @@ class Cells:
 
     def without_members(self) -> "Cells":
         """Root level, balls and router only."""
-        return replace(self, rows=self.rows[:0], copies=self.copies[:0], codes=self.codes.cut(0, 0))
+        none = np.zeros(0, np.int64)  # copies, so that nothing of the members stays in memory
+        return replace(self, rows=self.rows[none], copies=self.copies[none], codes=self.codes.some(none))
 
     @property
     def count(self) -> int:

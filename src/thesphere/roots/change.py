@@ -12,7 +12,7 @@ import numpy as np
 
 from thesphere.errors import InputError
 from thesphere.norms import row_norms
-from thesphere.roots.cells import MOST, Cells
+from thesphere.roots.cells import LARGEST, MOST, Cells
 from thesphere.roots.config import RootsConfig
 from thesphere.roots.draft import Draft, Rows
 from thesphere.roots.routing import Learned, fit_router
@@ -55,7 +55,9 @@ def add_rows(
         raise InputError(
             f"{cells.count} and {len(new)} rows are more than cells can hold; build several indexes"
         )
-    row_norms(new)  # refuses NaN and infinity by number
+    beyond = np.flatnonzero(row_norms(new) > LARGEST)  # refuses NaN and infinity by number
+    if len(beyond):
+        raise InputError(f"row {beyond[0]} of the new rows has a norm beyond float32; scale the vectors")
     kinds = np.zeros(len(new), np.int8) if roles is None else np.asarray(roles)
     if kinds.shape != (len(new),) or kinds.dtype.kind not in "iu" or not np.isin(kinds, (0, 1, 2)).all():
         raise InputError(

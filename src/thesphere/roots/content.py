@@ -11,7 +11,7 @@ from thesphere.roots.search import Index, coded_reaches
 from thesphere.scan import Codes, Metric, Part, exact
 from thesphere.scan.block import Queries
 from thesphere.scan.grouped import Slots
-from thesphere.scan.rows import encode, frozen
+from thesphere.scan.rows import frozen
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +62,13 @@ class Content:
             )
         return self.cells
 
+    def check_members(self) -> None:
+        """Raise InputError for cells without member lists: there is nothing to scan."""
+        if self.cells is not None and not self.cells.members:
+            raise InputError(
+                "the index has no member lists: it routes, but finds no rows; build it with members"
+            )
+
     @cached_property
     def index(self) -> Index:
         """The cells as searches take them."""
@@ -69,7 +76,7 @@ class Content:
         # mapped or made: read-only either way, so that the kernels are compiled once
         slots = Slots(cells.codes, cells.rows, frozen(cells.starts), self.vectors, self.metric)
         cosine = self.metric == "cosine"
-        reaches = coded_reaches(cells.reaches, cells.router, self.width) if cosine else cells.reaches
+        reaches = coded_reaches(cells.reaches, cells.router) if cosine else cells.reaches
         return Index(slots, cells.router, frozen(reaches), frozen(cells.norms))
 
     @cached_property
@@ -83,6 +90,7 @@ class Content:
 
     def coded(self, rows: np.ndarray | slice) -> Codes:
         """The codes of some rows."""
+        self.check_members()
         return self.scanned.some(rows if self.cells is None else self.homes[rows])
 
     def asked(self, queries: np.ndarray) -> Queries:
@@ -91,5 +99,4 @@ class Content:
 
     def scores(self, query: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """float64 scores of some rows for one query."""
-        vectors = self.vectors[rows]
-        return exact(Part(encode(vectors), vectors), query, np.arange(len(rows)), self.metric)
+        return exact(Part(self.coded(rows), self.vectors[rows]), query, np.arange(len(rows)), self.metric)

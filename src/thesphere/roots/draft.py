@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thesphere.errors import InputError
+from thesphere.norms import row_norms
 from thesphere.roots.cells import Cells, balls, distances, radii, slots
 from thesphere.roots.config import RootsConfig
 from thesphere.roots.partition import partition
@@ -94,7 +95,7 @@ class Draft:
             RootsConfig() if config is None else config,
             0 if key is None else key,
             workers() if threads is None else threads,
-            None if metric == "cosine" else scale_of(cells.norms),
+            None if metric == "cosine" else scale_of(np.append(cells.norms, row_norms(vectors.new))),
             first,
             rows[copies].astype(np.int32),
             labels[copies],

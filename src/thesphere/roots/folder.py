@@ -39,6 +39,7 @@ class Read:
     asked: np.ndarray | None
     config: RootsConfig
     key: int | None
+    changed: int
 
 
 def named(
@@ -59,7 +60,12 @@ def named(
 
 
 def write(
-    path: Path, arrays: dict[str, np.ndarray], metric: Metric, config: RootsConfig, key: int | None
+    path: Path,
+    arrays: dict[str, np.ndarray],
+    metric: Metric,
+    config: RootsConfig,
+    key: int | None,
+    changed: int,
 ) -> None:
     """Write the file, whole or not at all; the folder is made if it is missing.
 
@@ -71,6 +77,7 @@ def write(
         raise disk_error(error, f"make {path}") from error
     settings = {name: value for name, value in asdict(config).items() if name in SETTINGS}
     about = {"format": FORMAT, "version": str(VERSION), "metric": metric, "config": json.dumps(settings)}
+    about["changed"] = str(changed)  # rows that came or went since the calibration
     if key is not None:
         about["key"] = str(key)
     write_tensors(path / FILE, arrays, {**about, "sha256": digest(arrays, about)})
@@ -83,12 +90,14 @@ def read(folder: Path, *, check: bool) -> Read:
     if about.get("format") != FORMAT:
         raise FormatError(f"{path} is not an index of thesphere: its format is {about.get('format')!r}")
     version, metric, key = about.get("version", ""), about.get("metric"), about.get("key")
-    if not version.isdecimal() or int(version) < 1 or metric not in ("ip", "cosine"):
+    if not version.isdecimal() or len(version) > 9 or int(version) < 1 or metric not in ("ip", "cosine"):
         raise FormatError(f"{path}: version {version!r} or metric {metric!r} is unknown")
     if int(version) > VERSION:
         raise SchemaError(f"{path} has version {version}, this program reads up to {VERSION}; upgrade it")
-    if key is not None and not (key.isdecimal() and len(key) < 20):
-        raise FormatError(f"{path}: the key {key[:30]!r} is no whole number")
+    changed = about.get("changed", "0")
+    for number in (changed, key or "0"):
+        if not (number.isdecimal() and len(number) < 20):
+            raise FormatError(f"{path}: {number[:30]!r} is no whole number")
     if check and digest(arrays, about) != about.get("sha256"):
         raise FormatError(f"{path} is damaged: its checksum differs; restore it or build it again")
     name = str(path)
@@ -117,10 +126,11 @@ def read(folder: Path, *, check: bool) -> Read:
         raise FormatError(
             f"{path}: '{ASKED}' is {asked.dtype} {list(asked.shape)}, expected float32 [n, {width}]"
         )
+    if asked is not None and not (len(asked) and np.isfinite(asked).all()):
+        raise FormatError(f"{path}: '{ASKED}' is empty, or holds NaN or infinity")
     config = _config(about.get("config", "{}"), name)
-    return Read(
-        vectors, ids, metric, codes, cells, calibrations, asked, config, None if key is None else int(key)
-    )
+    seed = None if key is None else int(key)
+    return Read(vectors, ids, metric, codes, cells, calibrations, asked, config, seed, int(changed))
 
 
 def _config(text: str, name: str) -> RootsConfig:

@@ -16,7 +16,14 @@ import numpy as np
 
 from thesphere.errors import InputError
 from thesphere.roots import folder
-from thesphere.roots.answer import all_within, from_cells, from_result, from_rows, from_some_cells
+from thesphere.roots.answer import (
+    all_within,
+    from_all_cells,
+    from_cells,
+    from_result,
+    from_rows,
+    from_some_cells,
+)
 from thesphere.roots.calibrate import KS, Calibration, calibrate, calibration_queries
 from thesphere.roots.cells import Cells, build_cells
 from thesphere.roots.change import add_rows, drop_rows, refit, renumber
@@ -117,15 +124,20 @@ class Roots:
             )
             text = _reordered(text, order)
         asked = None if queries is None else as_rows(queries, "queries", rows.shape[1])
+        if asked is not None and not len(asked):
+            raise InputError(
+                "queries has no rows; leave it out, or give a thousand like those to be asked"
+            )
         if len(rows) < config.flat_below:
-            return cls(Content(rows, names, metric, encode(rows), None), config, key=key)
+            flat = Content(rows, names, metric, encode(rows), None)
+            return cls(flat, config, asked=asked, key=key)
         described = {"text": text, "roles": roles, "prominence": prominence, "queries": asked}
         cells = build_cells(rows, metric, config, key=key, threads=threads, **described)
         if not config.members:
             return cls(Content(rows, names, metric, None, cells.without_members()), config, key=key)
         roots = cls(Content(rows, names, metric, None, cells), config, key=key)
-        learned = asked is not None and metric == "ip"
-        roots.calibrate(held_back(asked) if learned else asked, threads=threads)
+        unlearned = held_back(asked) if asked is not None and metric == "ip" else asked
+        roots.calibrate(unlearned, threads=threads)
         return roots
 
     def __len__(self) -> int:
@@ -210,41 +222,41 @@ class Roots:
         content = self._content
         if exact and (budget is not None or recall is not None):
             raise InputError("exact excludes recall and budget; leave them out")
-        if budget is not None and budget < 0:
+        if budget is not None and _whole(budget, "budget") < 0:
             raise InputError(f"budget is {budget} bytes, expected 0 or more")
         if recall is not None and not 0 <= recall <= 1:
             raise InputError(f"recall is {recall}, expected 0 to 1")
-        rows = as_rows(queries, "queries", self.width, one=True)
+        rows = as_rows(queries, "queries", content.width, one=True)
         k, threads = _whole(k, "k"), _whole(threads, "threads")
         if k < 0 or threads < 1:
             raise InputError(f"k is {k} and threads {threads}; expected k >= 0 and threads >= 1")
-        live = None if filter is None else _live(filter, self.ids)
+        content.check_members()
+        live = None if filter is None else _live(filter, content.ids)
         if device is not None and device is not False:
             if budget is not None:
                 raise InputError("a device scans all rows; leave out the budget")
             rows_there = self._on_device(content, None if device is True else device)
             result = rows_there.search(rows, k, live=live, threads=threads)
             return from_result(content, result, np.zeros(len(rows)), begun)
-        if content.cells is not None and not content.cells.members:
-            raise InputError(
-                "the index has no member lists: it routes, but finds no rows; build it with members"
-            )
-        few = live is not None and np.count_nonzero(live) <= SPARSE * len(self)
+        few = live is not None and np.count_nonzero(live) <= SPARSE * len(content)
         if content.cells is None or few:
             chosen = None if live is None else np.flatnonzero(live)
             return from_rows(content, rows, k, chosen, budget, threads, begun)
-        kept = max(1, min(k, len(self)))
+        kept = max(1, min(k, len(content)))
         rule = (EVERYTHING, kept)
         if k and not exact and (budget is None or recall is not None):
-            rule = self._rule(RECALL if recall is None else recall, kept)
-        return from_cells(content, rows, k, rule, budget, live, threads, begun)
+            recall = RECALL if recall is None else recall
+            rule = self._rule(recall, kept, len(content))
+        if rule[0] is EVERYTHING and budget is None:
+            return from_all_cells(content, rows, k, live, threads, begun)
+        return from_cells(content, rows, k, rule, budget if k else 0, live, recall, threads, begun)
 
-    def _rule(self, recall: float, k: int) -> tuple[Stop, int]:
-        """The rule for a recall, and how many rows it must be asked for."""
+    def _rule(self, recall: float, k: int, count: int) -> tuple[Stop, int]:
+        """The rule for a recall, and how many of `count` rows it must be asked for."""
         for calibration in self.calibrations:
             if calibration.k >= k and recall < 1:
                 rule = calibration.stop(recall)
-                return rule, k if rule is EVERYTHING else min(calibration.k, len(self))
+                return rule, k if rule is EVERYTHING else min(calibration.k, count)
         return EVERYTHING, k
 
     def within(
@@ -262,9 +274,11 @@ class Roots:
         """
         if not np.isfinite(score):
             raise InputError(f"score is {score}, expected a finite number")
-        rows = as_rows(queries, "queries", self.width, one=True)
-        live = None if filter is None else _live(filter, self.ids)
-        return all_within(self._content, rows, float(score), live)
+        content = self._content
+        content.check_members()
+        rows = as_rows(queries, "queries", content.width, one=True)
+        live = None if filter is None else _live(filter, content.ids)
+        return all_within(content, rows, float(score), live)
 
     def calibrate(self, queries: Any = None, *, threads: int | None = None) -> "Roots":
         """Choose the stopping rules on queries like those that will be asked; nothing to do where it is flat.
@@ -276,22 +290,25 @@ class Roots:
             threads: workers; all cores unless given.
         """
         content = self._content
+        content.check_members()
         if content.cells is None:
             return self
         if queries is None:
-            made, own = calibration_queries(self.vectors, self.metric, CALIBRATED_ON, self._key)
+            made, own = calibration_queries(content.vectors, self.metric, CALIBRATED_ON, self._key)
         else:
-            made, own = as_rows(queries, "queries", self.width), None
-            made = made[:: -(-len(made) // MOST_ASKED)] if len(made) else made
+            made, own = as_rows(queries, "queries", content.width), None
+            if not len(made):
+                raise InputError("there are no queries to calibrate on; leave them out, or give a thousand")
+            made = made[:: -(-len(made) // MOST_ASKED)]
         asked = content.asked(made)
         source = "points" if queries is None else "queries"
         self.calibrations = tuple(
             calibrate(trace_of(content.index, asked, k, own, threads=threads), k, source=source)
             for k in KS
-            if k < len(self)
+            if k < len(content)
         )
-        kept = max(KEPT_ASKED, len(self) // 100)
-        self._asked_of = None if queries is None else made[:: -(-len(made) // kept)] if len(made) else None
+        kept = max(KEPT_ASKED, len(content) // 100)
+        self._asked_of = None if queries is None else made[:: -(-len(made) // kept)]
         self._changed = 0
         return self
 
@@ -299,7 +316,7 @@ class Roots:
         """Learn and calibrate again when so many rows came or went that router and rules may be off."""
         self._changed += changed
         now = self._content
-        if self.calibrations and now.cells is not None and self._changed > STALE * len(self):
+        if now.cells is not None and self._changed > STALE * len(now):
             cells = refit(now.cells, now.vectors, self.metric, key=self._key, threads=threads)
             self._content = replace(now, cells=cells)
             self.calibrate(self._asked_of, threads=threads)
@@ -309,14 +326,16 @@ class Roots:
     ) -> np.ndarray:
         """Add rows without building again: they join the nearest cells, and cells that grow too large are split.
 
-        Each call copies the arrays of the index once, so add many rows at a time. The rules are calibrated again
-        when a fifth of the rows has changed.
+        Each call copies the arrays of the index once, so add many rows at a time, and from one thread: searches
+        may go on meanwhile, other changes may not. When a fifth of the rows has changed, a learned router is
+        learned and the rules are calibrated again.
 
         Args:
             vectors: numbers [n, D].
             ids: distinct integers [n] that the index does not have; the next free ones when left out.
             threads: workers; all cores unless given.
-            **described: roles, prominence, text of the rows (see `build`), of all rows where cells keep them.
+            **described: with cells `roles` of the new rows, `prominence` and `text` of all (see `build`); while
+                the index is flat they are of all rows.
 
         Returns their ids, int64 [n]. Raises InputError as `build`.
         """
@@ -331,10 +350,10 @@ class Roots:
             raise InputError(f"ids: {twice} is in the index already, or given twice")
         everything = np.concatenate([old.vectors, rows])
         if old.cells is None:
-            built = Roots.build(
-                everything, self.metric, ids=together, config=self.config, key=self._key, threads=threads
-            )
+            asked, settings = self._asked_of, {"config": self.config, "key": self._key, "threads": threads}
+            built = Roots.build(everything, self.metric, ids=together, queries=asked, **settings, **described)
             self._content, self.calibrations = built._content, built.calibrations
+            self._asked_of, self._changed = built._asked_of, 0
             return names
         cells = add_rows(
             old.cells,
@@ -409,7 +428,7 @@ class Roots:
 
     def stop(self, recall: float, k: int) -> Stop:
         """The calibrated rule for a mean recall of the first k; `EVERYTHING` where none is strict enough."""
-        return self._rule(recall, max(1, k))[0]
+        return self._rule(recall, max(1, k), len(self))[0]
 
     def scan_cells(
         self, query: Any, cells: np.ndarray, k: int, budget_bytes: int
@@ -427,8 +446,9 @@ class Roots:
         Raises VerifyError that names the query and what differs.
         """
         rows = as_rows(queries, "queries", self.width, one=True)
-        live = None if filter is None else _live(filter, self.ids)
-        verify(found, rows, self.vectors, self.ids, self.metric, live)
+        content = self._content
+        live = None if filter is None else _live(filter, content.ids)
+        verify(found, rows, content.vectors, content.ids, self.metric, live)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the index into a folder (made if missing), whole or not at all.
@@ -437,8 +457,8 @@ class Roots:
         """
         content = self._content
         arrays = folder.named(content.flat, content.cells, self.calibrations, self._asked_of)
-        arrays |= {"vectors": self.vectors, "ids": self.ids}
-        folder.write(Path(path), arrays, self.metric, self.config, self._key)
+        arrays |= {"vectors": content.vectors, "ids": content.ids}
+        folder.write(Path(path), arrays, self.metric, self.config, self._key, self._changed)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, check: bool = True) -> "Roots":
@@ -454,7 +474,9 @@ class Roots:
         """
         read = folder.read(Path(path), check=check)
         content = Content(read.vectors, read.ids, read.metric, read.codes, read.cells)
-        return cls(content, read.config, read.calibrations, read.asked, read.key)
+        roots = cls(content, read.config, read.calibrations, read.asked, read.key)
+        roots._changed = read.changed
+        return roots
 
     def _one(self, query: Any) -> np.ndarray:
         rows = as_rows(query, "query", self.width, one=True)
@@ -469,14 +491,12 @@ class Roots:
         """The rows on the devices, brought there at the first search."""
         from thesphere.roots.device import DeviceRows  # JAX
 
-        if self._device is None or self._device[:2] != (content, devices):
-            codes = content.coded(slice(None))
-            self._device = (
-                content,
-                devices,
-                DeviceRows(codes, content.vectors, content.metric, devices=devices),
-            )
-        return self._device[2]
+        known = self._device  # another thread may put its own there
+        if known is None or known[:2] != (content, devices):
+            there = DeviceRows(content.coded(slice(None)), content.vectors, content.metric, devices=devices)
+            known = content, devices, there
+            self._device = known
+        return known[2]
 
 
 def _names(ids: Any, count: int) -> np.ndarray:

@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import numpy as np
 
-from thesphere.errors import FormatError
+from thesphere.errors import FormatError, InputError
 from thesphere.geometry.zones import CONTENT, QUESTION
 from thesphere.roots.cells import LARGEST, PIECE, Cells, distances
 from thesphere.roots.partition.sketch import BINS
@@ -111,7 +111,10 @@ def prove(
     labels = cells.labels
     for first in range(0, len(labels), PIECE):
         end = min(first + PIECE, len(labels))
-        fresh, stored = encode(vectors[cells.rows[first:end]]), cells.codes.cut(first, end)
+        try:
+            fresh, stored = encode(vectors[cells.rows[first:end]]), cells.codes.cut(first, end)
+        except InputError as error:
+            raise FormatError(f"{name}: among slots {first} to {end}: {error}") from error
         if not all(np.array_equal(getattr(fresh, part), getattr(stored, part)) for part in FIELDS):
             raise FormatError(f"{name}: the codes of slots {first} to {end} are not those of the vectors")
     lengths, rows = cells.codes.norms, cells.rows
@@ -126,7 +129,7 @@ def prove(
         raise FormatError(f"{name}: a row lies outside the ball of its cell")
     if metric == "cosine":
         routed, coded = cells.router.arrays(), encode(cells.centres)
-        if not all(np.array_equal(routed[part], getattr(coded, part)) for part in FIELDS):
+        if "bias" in routed or not all(np.array_equal(routed[part], getattr(coded, part)) for part in FIELDS):
             raise FormatError(f"{name}: the router's codes are not those of the centres")
 
 

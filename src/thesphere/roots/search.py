@@ -286,20 +286,19 @@ def slack_of(asked: Queries) -> np.ndarray:
     """float64 [Q]: what the coding of a query may take off a cosine, and the rounding of scores to float32."""
     lengths = asked.codes.lengths.astype(np.float64)
     missed = asked.codes.residuals.astype(np.float64)
-    return np.divide(missed, lengths, out=np.zeros(len(asked)), where=lengths > 0) + 1e-6
+    share = np.divide(missed, lengths, out=np.zeros(len(asked)), where=lengths > 0)
+    return share * (1 + math.sqrt(asked.codes.width) / 254) + 1e-6
 
 
-def coded_reaches(reaches: np.ndarray, router: Router, width: int) -> np.ndarray:
+def coded_reaches(reaches: np.ndarray, router: Router) -> np.ndarray:
     """float32 [K]: `reaches` from the centroids, made to hold from their codes for coded queries, for `Index`.
 
-    <q, x> <= <q, c> + |x - c| and <q, c> <= <q_hat, c_hat> + |q - q_hat| + |q_hat| |c - c_hat|; `slack_of` is the
-    middle term, |q_hat| at most 1 + half a step in each column.
+    With |q| = 1 and |c| <= 1: <q, x> <= <q, c> + |x - c|, and
+    <q, c> <= <q_hat, c_hat> + |q - q_hat| + |c - c_hat| + |q - q_hat| |c - c_hat|. The third term is added here,
+    the others are in `slack_of`; |c - c_hat| is at most half a step, 1 / 254, in each column.
     """
-    codes = getattr(router, "codes", None)
-    if codes is None:
-        return reaches
-    missed = codes.residuals.astype(np.float64) * codes.scales
-    return ((reaches + missed * (1 + math.sqrt(width) / 254)) * SLACK + 1e-6).astype(np.float32)
+    missed = router.codes.residuals.astype(np.float64) * router.codes.scales
+    return ((reaches + missed) * SLACK + 1e-6).astype(np.float32)
 
 
 def within(index: Index, asked: Queries, floor: float, live: np.ndarray) -> tuple[list[np.ndarray], int]:

@@ -129,7 +129,7 @@ class Trace:
         spread: float32 [n], standard deviation of the query's routing scores, 0 or more.
         points: int64 [n, R], rows of the open cells, whether or not a bound spared some of them: so that a query
             has the same points wherever else it looked.
-        found: float32 [n, R], share of the true first k (any of those that tie) in the open cells, 0 to 1.
+        found: float32 [n, R], share of the true first k in the open cells, 0 to 1.
     """
 
     opened: np.ndarray

@@ -171,6 +171,7 @@ class Block:
                 part.values,
                 table.scales,
                 table.lossless,
+                part.order,
                 asked.exact[some],
                 asked.norms[some],
                 asked.cosine,

@@ -222,17 +222,22 @@ def trim(heaps, positions, uppers, counts):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def rescore(values, scales, lossless, queries, norms, cosine, base, offset, positions, counts, ids, scores):
+def rescore(
+    values, scales, lossless, order, queries, norms, cosine, base, offset, positions, counts, ids, scores
+):
     """Float64 scores of the candidates that lie in one part (positions base .. base + N).
 
-    values: float32 [N, D] vectors, or int8 [N, W] codes when lossless (then times their scale); queries
-    float64 [Q, D], norms float64 [Q]. Fills ids and scores [Q, C] beside positions.
+    values: float32 [N, D] vectors, or int8 [N, W] codes when lossless (then times their scale); order: int32 [N],
+    the vector behind each position, or empty; queries float64 [Q, D], norms float64 [Q]. Fills ids and scores
+    [Q, C] beside positions.
     """
     for q in range(len(counts)):
         for c in range(counts[q]):
             row = positions[q, c] - base
-            if 0 <= row < len(values):
+            if 0 <= row < len(scales):
                 step = np.float64(scales[row]) if lossless else 1.0
+                if len(order):
+                    row = np.int64(order[row])
                 ids[q, c] = offset + row
                 scores[q, c] = score(values, row, step, queries[q], norms[q], cosine)
 

@@ -22,15 +22,20 @@ class Part:
             (`encode(..., storage="int8")`).
         offset: global id of row 0.
         live: bool [N], rows that may be found, or None for all.
+        rows: int32 [N], where codes lie in another order than the vectors: the row of the vectors, and its id
+            less the offset, behind each code. None: the same order, N of both.
     """
 
     codes: Codes
     vectors: np.ndarray | None = None
     offset: int = 0
     live: np.ndarray | None = None
+    rows: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.codes), self.codes.width)
+        if self.rows is not None and self.vectors is not None:
+            shape = (len(self.vectors), self.codes.width)
         if self.vectors is None:
             if not self.codes.lossless:
                 raise InputError("part without vectors: its codes have residuals; encode with storage='int8'")
@@ -39,9 +44,9 @@ class Part:
                 f"part: vectors are {self.vectors.dtype} {list(self.vectors.shape)}, "
                 f"the codes need float32 {list(shape)}"
             )
-        if self.live is not None and (self.live.shape != shape[:1] or self.live.dtype != np.bool_):
+        if self.live is not None and (self.live.shape != (len(self.codes),) or self.live.dtype != np.bool_):
             raise InputError(
-                f"part: live is {self.live.dtype} {list(self.live.shape)}, expected bool {list(shape[:1])}"
+                f"part: live is {self.live.dtype} {list(self.live.shape)}, expected bool [{len(self.codes)}]"
             )
 
     def __len__(self) -> int:
@@ -56,3 +61,8 @@ class Part:
     def mask(self) -> np.ndarray:
         """`live` as the kernels take it: empty when every row is."""
         return frozen(np.zeros(0, dtype=np.bool_) if self.live is None else np.ascontiguousarray(self.live))
+
+    @cached_property
+    def order(self) -> np.ndarray:
+        """`rows` as the kernels take them: empty when codes and vectors lie in the same order."""
+        return frozen(np.zeros(0, dtype=np.int32) if self.rows is None else np.ascontiguousarray(self.rows))

@@ -5,6 +5,7 @@ windows with near points are scored by the one formula (see `thesphere.sphere.se
 steers the cones, so that the neighbours of what the words name are looked at.
 """
 
+import math
 import time
 from typing import Any
 
@@ -13,8 +14,7 @@ import numpy as np
 from thesphere.encoders import Encoder
 from thesphere.lexical.query import analyse
 from thesphere.navigate.navigation import Navigation
-from thesphere.navigate.navigator import Navigator
-from thesphere.scan import search
+from thesphere.scan import Part, search
 from thesphere.sphere.hits import Hits, Request
 from thesphere.sphere.roots import PointIndex
 from thesphere.sphere.search import (
@@ -24,6 +24,7 @@ from thesphere.sphere.search import (
     first_windows,
     hit_of,
     passage_of,
+    refuse_nan,
     since,
     vector_weight,
 )
@@ -39,26 +40,48 @@ def cones_for_vector(
 ) -> Hits | None:
     """The first k points by the index's metric; None where a tie at the k-th place is to be broken by names."""
     begun = time.perf_counter()
-    found = Navigator(index).navigate(vector, k + 1, recall=recall, budget=budget)
-    points, scores, later = _with_later(view, index, vector, found, k + 1)
-    if len(points) > k and scores[k] == scores[k - 1]:
+    later, rest = _cut(index.later, None if budget is None else budget // index.row_bytes)
+    left = index.whole if budget is None else budget - _rows(later) * index.row_bytes
+    found = index.navigator.navigate(vector, k, more=1, recall=recall, budget=left)
+    points, scores = _with_later(index, vector, found, later, k + 1)
+    if len(points) > k and scores[k] == scores[k - 1] and budget is None:
         return None
+    refuse_nan(scores)
     hits = []
-    for point, score in first_points(view, points[:k], scores[:k], k):
+    for point, score in first_points(view, points, scores, k):
         part, local = view.locate_point(point)
         start, end = (int(side[local]) for side in part.point_spans)
         hits.append(hit_of(view, part, int(part.point_window[local]), start, end, score, point=point))
-    cost = Cost(
-        found.cost.bytes_scanned + later * index.row_bytes,
-        view.stored_bytes,
-        found.cost.points_scanned + later,
-        found.cost.rescored,
-        since(begun),
-    )
+    looked = found.cost.points_scanned + _rows(later)
+    read = index.routing + looked * index.row_bytes
+    cost = Cost(read, view.stored_bytes + index.whole, looked, found.cost.rescored, since(begun))
     request = Request(k, vector=vector, metric=index.metric, recall=recall, budget=budget)
-    account = {"evidence": f"vectors, {index.metric}", **_told(found, later, recall)}
-    gap = _gap(found, scores, k)
-    return Hits(tuple(hits), found.status, gap, cost, request, view.generation, account)
+    account = {"evidence": f"vectors, {index.metric}", **_told(found, _rows(later), recall)}
+    gap, status = _gap(found, scores, k), found.status
+    if rest:
+        most = 1.0 if index.metric == "cosine" else float("inf")
+        gap = max(gap, most - float(scores[k - 1]) if len(scores) >= k else float("inf"))
+        status = "partial"
+    return Hits(tuple(hits), status, gap, cost, request, view.generation, account)
+
+
+def _rows(parts: list[Part]) -> int:
+    return sum(map(len, parts))
+
+
+def _cut(parts: list[Part], rows: int | None) -> tuple[list[Part], int]:
+    """(parts with so many rows at most, how many rows are left out)."""
+    total = _rows(parts)
+    if rows is None or rows >= total:
+        return parts, 0
+    kept = []
+    for part in parts:
+        count = min(len(part), rows - _rows(kept))
+        if count:
+            vectors = None if part.vectors is None else part.vectors[:count]
+            live = None if part.live is None else part.live[:count]
+            kept.append(Part(part.codes.cut(0, count), vectors, part.offset, live))
+    return kept, total - rows
 
 
 def cones_for_text(
@@ -78,13 +101,9 @@ def cones_for_text(
     vector = encoder.encode([text.encode("utf-8", "surrogatepass")])[0]
     evidence = np.concatenate(scores.parts)
     named = _best(evidence, MOST)
-    found = Navigator(index).navigate(
-        vector,
-        MOST,
-        recall=recall,
-        budget=budget,
-        evidence=_steering(view, index, evidence, named[:STEERING]),
-    )
+    steering = _steering(view, index, evidence, named[:STEERING])
+    left = index.whole if budget is None else budget
+    found = index.navigator.navigate(vector, MOST, recall=recall, budget=left, evidence=steering)
     near = np.searchsorted(view.window_points, index.positions[found.ids], side="right") - 1
     unindexed = [
         np.arange(view.window_offsets[number], view.window_offsets[number + 1])
@@ -115,10 +134,10 @@ def cones_for_text(
         status = "exact"
     elif status == "exact":
         status = "probable"
-    read = scores.bytes_read + found.cost.bytes_scanned + sum(len(hit.data) for hit in hits)
-    cost = Cost(
-        read, view.stored_bytes, found.cost.points_scanned, looked + found.cost.rescored, since(begun)
-    )
+    looked += found.cost.rescored
+    read = scores.bytes_read + index.routing + found.cost.points_scanned * index.row_bytes
+    read += sum(len(hit.data) for hit in hits)
+    cost = Cost(read, view.stored_bytes + index.whole, found.cost.points_scanned, looked, since(begun))
     account = account_of(view, scores, encoder, c, (found.cost.points_scanned, looked), read)
     request = Request(k, text=text, joined=True, weight=c, recall=recall, budget=budget)
     account |= _told(found, int(sum(map(len, unindexed))), recall)
@@ -126,27 +145,25 @@ def cones_for_text(
 
 
 def _with_later(
-    view: View, index: PointIndex, vector: np.ndarray, found: Navigation, k: int
-) -> tuple[np.ndarray, np.ndarray, int]:
-    """(points by falling score, their scores, how many were scanned beside the index): with those that it does
-    not cover."""
+    index: PointIndex, vector: np.ndarray, found: Navigation, later: list[Part], k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points by falling score and their scores, with those of parts that the index does not cover."""
     points, scores = index.positions[found.ids], found.scores
-    later = sum(len(part) for part in index.later)
     if later:
-        result = search(index.later, vector[None], min(k, later), metric=index.metric)
+        result = search(later, vector[None], min(k, _rows(later)), metric=index.metric)
         own = result.ids[0] >= 0
         points, scores = np.append(points, result.ids[0][own]), np.append(scores, result.scores[0][own])
     order = np.lexsort((points, -scores))[:k]
-    return points[order], scores[order], later
+    return points[order], scores[order]
 
 
 def _gap(found: Navigation, scores: np.ndarray, k: int) -> float:
     """How much better than the k-th score something that was not read could be."""
     if found.status == "exact":
         return 0.0
-    if len(scores) < k or not len(found.scores):
+    if len(scores) < k or len(found.scores) < k:
         return float("inf")
-    return max(0.0, float(found.scores[-1]) + found.gap - float(scores[k - 1]))
+    return max(0.0, float(found.scores[k - 1]) + found.gap - float(scores[k - 1]))
 
 
 def _best(evidence: np.ndarray, most: int) -> np.ndarray:
@@ -170,14 +187,20 @@ def _steering(view: View, index: PointIndex, evidence: np.ndarray, windows: np.n
 
 
 def _told(found: Navigation, later: int, recall: float | None) -> dict[str, Any]:
-    lines, told = found.explain()
     account: dict[str, Any] = {
         "asked for": "all that the budget allows" if recall is None else f"a mean recall of {recall:g}",
         "why it stopped": found.stopped,
-        "cells read": f"{found.cost.points_scanned} points, {found.cost.bytes_scanned} bytes",
+        "points read in cells": found.cost.points_scanned,
         "cones": [
-            {name: cone[name] for name in ("root", "strength", "aperture", "opened", "bytes", "points")}
-            for cone in told["cones"]
+            {
+                "root": cone.root,
+                "activation": round(cone.strength, 3),
+                "degrees": round(math.degrees(cone.aperture)),
+                "cells": cone.opened,
+                "points": cone.points,
+                "bytes": cone.bytes,
+            }
+            for cone in found.cones
         ],
     }
     if later:

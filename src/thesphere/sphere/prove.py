@@ -5,6 +5,7 @@ no stored length or count of terms.
 """
 
 from collections import Counter
+from typing import get_args
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from thesphere.sphere.part import PartReader
 from thesphere.sphere.record import Identity
 from thesphere.sphere.search import vector_weight
 from thesphere.sphere.view import View, float_rows
+from thesphere.types import Status
 
 Answer = list[tuple[float, Identity, int, int]]  # score, source, start and end of window or point
 
@@ -35,6 +37,8 @@ def prove(view: View, hits: Hits, encoder: Encoder | None) -> None:
     else:
         truth = _enumerate_windows(view, request, encoder)
     truth = sorted(truth, key=lambda each: (-each[0], *each[1:]))
+    if hits.status not in get_args(Status) or (hits.status == "exact" and hits.gap != 0):
+        raise VerifyError(f"the answer is called {hits.status!r} with a gap of {hits.gap!r}")
     if hits.status == "exact":
         _prove_first(hits, truth[: request.k])
     else:
@@ -66,8 +70,9 @@ def _prove_some(hits: Hits, truth: Answer) -> None:
     scores = [hit.score for hit in hits]
     if scores != sorted(scores, reverse=True):
         raise VerifyError("the hits are not in the order of their scores")
-    floor = scores[-1] if len(hits) == hits.request.k else 0.0
-    if left and left[0][0] > floor + hits.gap:
+    lowest = 0.0 if hits.request.vector is None else -np.inf  # what a text does not match is no hit
+    floor = scores[-1] if len(hits) == hits.request.k else lowest
+    if left and hits.gap != np.inf and not left[0][0] <= floor + hits.gap:
         raise VerifyError(
             f"{left[0][1][0]}:{left[0][2]} with {left[0][0]!r} was left out, beyond the gap of {hits.gap!r}"
         )

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from thesphere.errors import FormatError, SphereError
+from thesphere.navigate.navigator import Navigator
 from thesphere.roots import Roots, RootsConfig
 from thesphere.roots.calibrate import Calibration
 from thesphere.roots.cells import Cells
@@ -66,7 +67,7 @@ def write_roots(
 
 
 def load_roots(folder: Path, view: View) -> "PointIndex | None":
-    """The kept index, if it is of the points there are; None where parts that it covers were written anew.
+    """The kept index; None where none of the parts that it covers is left.
 
     Raises:
         FormatError: the file is missing, or not what `write_roots` writes.
@@ -81,13 +82,22 @@ def load_roots(folder: Path, view: View) -> "PointIndex | None":
         cells = from_arrays(arrays, metric, str(path))
         rules = tuple(rules_of(arrays, str(path)))
     except (SphereError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise FormatError(f"{path} is missing or damaged; run `thesphere roots` again") from error
-    known = {part.folder.name: number for number, part in enumerate(view.parts)}
-    numbers = [known.get(name, -1) for name, _ in covered]
-    sizes = [len(view.parts[number].point_window) for number in numbers if number >= 0]
-    if sizes != [points for _, points in covered] or sum(sizes) != cells.count or view.vectors is None:
+        raise FormatError(f"{path} is missing or damaged ({error}); run `thesphere roots` again") from error
+    if view.vectors is None:
         return None
-    return PointIndex(view, cells, rules, metric, numbers)
+    known = {part.folder.name: number for number, part in enumerate(view.parts)}
+    positions, numbers = [], []
+    for name, points in covered:
+        number = known.get(name, -1)
+        if number >= 0 and len(view.parts[number].point_window) == points:
+            numbers.append(number)
+            positions.append(np.arange(view.point_offsets[number], view.point_offsets[number + 1]))
+        else:  # its sources were removed, or written anew
+            positions.append(np.full(max(0, points), -1))
+    places = np.concatenate(positions) if positions else np.zeros(0, np.int64)
+    if not numbers or len(places) != cells.count:
+        return None
+    return PointIndex(view, cells, rules, metric, places, numbers)
 
 
 @dataclass(frozen=True)
@@ -116,36 +126,56 @@ class PointIndex:
         cells: of the covered points.
         metric: that the cells, and their rules, are for.
         rules: by k.
-        positions: int64 [N], the number of each row among the points of all parts.
+        positions: int64 [N], the number of each row among the points of all parts, -1 where its part is gone.
         later: the parts that are not covered.
     """
 
     def __init__(
-        self, view: View, cells: Cells, rules: tuple[Calibration, ...], metric: Metric, numbers: list[int]
+        self,
+        view: View,
+        cells: Cells,
+        rules: tuple[Calibration, ...],
+        metric: Metric,
+        positions: np.ndarray,
+        numbers: list[int],
     ) -> None:
+        """numbers: of the parts that are covered."""
         parts = view.vectors or []
         self.cells = cells
         self.metric: Metric = metric
         self.rules = rules
         self.view = view
-        self.positions = np.concatenate(
-            [np.arange(view.point_offsets[number], view.point_offsets[number + 1]) for number in numbers]
-        )
+        self.positions = positions
         self.later = [part for number, part in enumerate(parts) if number not in numbers]
 
     def __str__(self) -> str:
         later = sum(map(len, self.later))
-        told = f"{len(self.cells.roots)} roots, {len(self.cells)} cells over {len(self.positions)} points"
+        told = f"{len(self.cells.roots)} roots, {len(self.cells)} cells over {int(self.live.sum())} points"
         return f"{told}, {self.metric}" + (f", {later} points later" if later else "")
 
     @cached_property
+    def navigator(self) -> Navigator:
+        """Opens cones over it."""
+        return Navigator(self)
+
+    @property
+    def whole(self) -> int:
+        """Bytes of all cells: a budget that leaves nothing out."""
+        return len(self.cells.codes) * self.row_bytes
+
+    @property
+    def routing(self) -> int:
+        """Bytes that choosing cells reads."""
+        return int(self.cells.router.dots * self.cells.codes.codes.shape[1])
+
+    @property
     def vectors(self) -> Gathered:
         """Its rows as float32, by row."""
         return Gathered(
             self.view.vectors or [], self.positions, (len(self.positions), self.cells.codes.width)
         )
 
-    @cached_property
+    @property
     def ids(self) -> np.ndarray:
         """int64 [N]: the rows themselves."""
         return np.arange(len(self.positions))
@@ -158,19 +188,20 @@ class PointIndex:
     @cached_property
     def live(self) -> np.ndarray:
         """bool [N]: rows of documents that were not removed."""
-        return self.view.points_live[self.positions]
+        return (self.positions >= 0) & self.view.points_live[self.positions]
 
     @cached_property
     def homes(self) -> np.ndarray:
         """int32 [all points]: the cell of each point, -1 where it is not covered."""
         homes = np.full(int(self.view.point_offsets[-1]), -1, dtype=np.int32)
-        homes[self.positions[self.cells.rows]] = self.cells.labels
+        points = self.positions[self.cells.rows]
+        homes[points[points >= 0]] = self.cells.labels[points >= 0]
         return homes
 
     @cached_property
     def _reaches(self) -> np.ndarray:
         cells = self.cells
-        return coded_reaches(cells.reaches, cells.router, cells.codes.width)
+        return coded_reaches(cells.reaches, cells.router)
 
     def _asked(self, query: np.ndarray) -> Queries:
         return Queries.of_width(self.cells.codes.width, query, self.metric)

@@ -115,7 +115,7 @@ def search_vector(view: View, vector: np.ndarray, k: int, *, metric: Metric) -> 
         points = points[view.points_live[points]]
         scores = all_exact(parts, vector, points, metric)
         rescored += len(points)
-    _refuse_nan(scores)
+    refuse_nan(scores)
     hits = []
     for point, score in first_points(view, points, scores, k):
         part, local = view.locate_point(point)
@@ -186,7 +186,7 @@ def _rank_joined(view: View, lexical: list[np.ndarray], vector: np.ndarray, c: f
         open_windows = open_windows[high[open_windows] >= kth - 1e-12 * (1 + abs(kth))]
     scores = np.full(len(evidence), -np.inf)
     cosines, begins = cosines_of(view, open_windows, vector)
-    _refuse_nan(cosines)
+    refuse_nan(cosines)
     if len(open_windows):
         scores[open_windows] = evidence[open_windows] + c * np.maximum.reduceat(cosines, begins)
     chosen, best = first_windows(view, open_windows[scores[open_windows] > 0], scores, k)
@@ -194,7 +194,7 @@ def _rank_joined(view: View, lexical: list[np.ndarray], vector: np.ndarray, c: f
     return _Ranked(chosen, best, int(view.point_offsets[-1]), len(cosines), size)
 
 
-def _refuse_nan(scores: np.ndarray) -> None:
+def refuse_nan(scores: np.ndarray) -> None:
     if np.isnan(scores).any():
         raise FormatError("stored vectors are damaged: run `thesphere verify` on the collection")
 

@@ -18,6 +18,7 @@ class Settings:
         encoder_part: folder of the part that holds the encoder's fitted state; "" while there is none.
         places_part: folder of the part that holds where the points lie; "" before `fill`.
         roots_part: folder of the part that holds the index; "" while there is none.
+        roots_metric: what the index is for, "cosine" or "ip".
         fitted_points: points that were there when the encoder was last fitted.
         entropy: id of the entropy model that cuts patches.
         points: what a point is: "passage", "patch" or "row" (one row of an import).
@@ -31,6 +32,7 @@ class Settings:
     encoder_part: str = ""
     places_part: str = ""
     roots_part: str = ""
+    roots_metric: str = "cosine"
     fitted_points: int = 0
     entropy: str = ""
     points: str = "passage"

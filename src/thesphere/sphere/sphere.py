@@ -12,12 +12,12 @@ import numpy as np
 
 from thesphere.encoders import Encoder, check_embeddings, fit_lsa, open_encoder
 from thesphere.encoders.sample import Sample
-from thesphere.errors import FormatError, InputError, NotFoundError
+from thesphere.errors import FormatError, InputError, LockedError, NotFoundError
 from thesphere.patches.entropy import EntropyModel
 from thesphere.patches.models import open_entropy_model
 from thesphere.progress import SILENT, Progress
 from thesphere.readers import read, utf8
-from thesphere.roots.config import RootsConfig
+from thesphere.roots.stop import EVERYTHING
 from thesphere.scan import Metric
 from thesphere.sphere.batch import Batch
 from thesphere.sphere.cones import MOST, cones_for_text, cones_for_vector
@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from thesphere.roots import Roots
 
 RECALL = 0.95  # what an index answers with when nothing is asked for
-LATE = 0.25  # share of the points that came after the index, from which it is built again
+LARGE = 200_000  # points from which an index answers by itself: below, all of them are scanned as fast
+LATE = 0.25  # share of the points that an index may not cover before it is built again
 GROWTH = 4  # a fitted encoder is fitted again when the points have become this many times as many
 
 
@@ -232,11 +233,10 @@ class Sphere:
         Raises:
             NotFoundError: no such file; FormatError: not such a file, or one that contradicts itself.
             InputError: no rows, another width than the collection's, a collection with an encoder of its own.
-            LockedError: another process is writing. After any error the collection is as it was.
+            LockedError: another process is writing. After any of these the collection is as it was.
         """
         report = import_file(self.collection, path, name=name, progress=progress)
-        with self.collection.writer() as writer:
-            self._keep_indexed(writer, progress)
+        self._index_after(progress)
         return report
 
     def import_arrays(
@@ -264,8 +264,7 @@ class Sphere:
         report = import_arrays(
             self.collection, embeddings, prominence=prominence, data=data, name=name, entropies=entropies
         )
-        with self.collection.writer() as writer:
-            self._keep_indexed(writer, SILENT)
+        self._index_after(SILENT)
         return report
 
     def export_file(self, path: str | os.PathLike, *, layout: str = "v3", sidecar: bool = True) -> None:
@@ -337,7 +336,7 @@ class Sphere:
             uris = sorted({uri for found in wanted.values() for uri in found})
             run = Ingest(self.collection, writer, self.settings, self.encoder, self._model)
             run.forget(uris)
-        self.refresh()
+            self._keep_indexed(writer, SILENT)
         return len(uris)
 
     def compact(self, *, progress: Progress = SILENT) -> int:
@@ -398,7 +397,8 @@ class Sphere:
         """The first k answers.
 
         Where words decide, and where there is no index, they are proved: status "exact", gap 0. An index (see
-        `build_roots`) answers vectors, and texts that vectors join, with the mean recall that is asked for.
+        `build_roots`) answers vectors, and texts that vectors join, from 200,000 points on, and on fewer where
+        `recall` or `budget` is given.
 
         Args:
             query: a text; windows are ranked by lexical evidence, joined by vectors if they take part.
@@ -442,7 +442,7 @@ class Sphere:
             rows = check_embeddings(np.atleast_2d(vector), expect_width=view.vectors[0].codes.width)
             if len(rows) != 1:
                 raise InputError(f"vector holds {len(rows)} rows; give one vector [D] at a time")
-            index = self._index(exact, recall, k)
+            index = self._index(exact, recall, budget, k)
             if index is not None and metric in (None, index.metric):
                 wanted = RECALL if recall is None and budget is None else recall
                 hits = cones_for_vector(view, index, rows[0], k, recall=wanted, budget=budget)
@@ -455,7 +455,7 @@ class Sphere:
         if not query.strip():
             raise InputError("the query is empty; ask for something")
         encoder = self._joining(vectors)
-        index = None if encoder is None else self._index(exact, recall, k)
+        index = None if encoder is None else self._index(exact, recall, budget, k)
         if encoder is not None and index is not None and index.metric == "cosine":
             wanted = RECALL if recall is None and budget is None else recall
             return cones_for_text(view, index, query, k, encoder, recall=wanted, budget=budget)
@@ -469,11 +469,16 @@ class Sphere:
     @property
     def _metric(self) -> Metric:
         """What vectors are compared by unless told."""
-        return "cosine" if self.index is None else self.index.metric
+        self.view  # noqa: B018 - the settings are those of the generation that answers
+        return "ip" if self.settings.roots_metric == "ip" else "cosine"
 
-    def _index(self, exact: bool, recall: float | None, k: int) -> PointIndex | None:
-        """The index, if it is to answer."""
-        return None if exact or recall == 1 or k >= MOST else self.index
+    def _index(self, exact: bool, recall: float | None, budget: int | None, k: int) -> PointIndex | None:
+        """The index, if it is to answer: if it is asked for anything, or all points are too many."""
+        large = recall is not None or budget is not None or int(self.view.point_offsets[-1]) >= LARGE
+        if exact or not large or k >= MOST or self.index is None:
+            return None
+        wanted = RECALL if recall is None else recall
+        return None if budget is None and self.index.stop(wanted, k) is EVERYTHING else self.index
 
     @cached_property
     def index(self) -> PointIndex | None:
@@ -595,7 +600,7 @@ class Sphere:
     ) -> "Roots":
         """Divide the points into cells and keep the index in the collection: searches with vectors then read a
         few cells instead of all points. Imports, and ingests with an encoder that was chosen for its meaning,
-        build it by themselves from 20,000 points on, and again when a quarter of the points came later.
+        build it by themselves from 200,000 points on, and again when it covers too few.
 
         Args:
             metric: "cosine" or "ip"; as before, or cosine.
@@ -627,24 +632,38 @@ class Sphere:
             raise InputError(f"{self.path} has no embeddings to index; ingest with an encoder first")
         progress.start("index", None, "points")
         folder = writer.new_part()
-        roots = write_roots(folder, view, metric or self._metric, **options)
+        metric = metric or self._metric
+        roots = write_roots(folder, view, metric, **options)
         old = view.number_of(self.settings.roots_part)
         drop = [] if old is None else [old]
-        writer.commit([NewPart(folder)], drop=drop, settings={"roots_part": folder.name})
+        kept = {"roots_part": folder.name, "roots_metric": metric}
+        writer.commit([NewPart(folder)], drop=drop, settings=kept)
         progress.finish()
         self.refresh()
         return roots
 
+    def _index_after(self, progress: Progress) -> None:
+        """`_keep_indexed` after an import; whoever is writing by then does it with what he commits."""
+        try:
+            with self.collection.writer() as writer:
+                self._keep_indexed(writer, progress)
+        except LockedError:
+            self.refresh()
+
     def _keep_indexed(self, writer: Writer, progress: Progress) -> None:
-        """Build the index where the points are many and their vectors answer, or where it covers too few."""
+        """Build the index where points are many and their vectors answer, or again where it covers too few."""
         self.refresh()
-        view, metric = self.view, self._metric if self.settings.roots_part else None
+        view, had = self.view, bool(self.settings.roots_part)
         count = int(view.point_offsets[-1])
-        wanted = bool(self.settings.roots_part) or self.settings.encoder not in ("lsa", "none")
-        if not wanted or view.vectors is None or count < RootsConfig().flat_below:
+        large = count >= LARGE and self.settings.encoder not in ("lsa", "none")
+        if view.vectors is None or not count or not (had or large):
             return
-        if self.index is None or sum(map(len, self.index.later)) > LATE * count:
-            self._write_roots(writer, progress, metric)
+        try:
+            known = 0 if self.index is None else int(self.index.live.sum())
+        except FormatError:
+            known = 0
+        if known < (1 - LATE) * view.live_points:
+            self._write_roots(writer, progress)
 
     def places(self, points: Points | None = None) -> Places | None:
         """Where each of `points()` lies (give them if they are at hand), by the last `fill`; None before the
@@ -685,7 +704,7 @@ class Sphere:
             **{
                 name: value
                 for name, value in vars(self.settings).items()
-                if name not in ("encoder_part", "places_part", "roots_part", "points")
+                if name not in ("encoder_part", "places_part", "roots_part", "roots_metric", "points")
             },
         }
 

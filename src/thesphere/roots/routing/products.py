@@ -49,4 +49,6 @@ def _linear(codes, steps, offsets, queries, scales, norms, scores):
             for j in range(queries.shape[1]):
                 total += np.int32(codes[c, j]) * np.int32(queries[q, j])
             total = np.int32(total)  # told to be 32 bits, or the sum is widened to 64
-            scores[q, c] = np.float32(total) * weight * steps[c] + offsets[c]
+            scores[q, c] = (
+                np.float32(np.float64(total) * weight) * steps[c] + offsets[c]
+            )  # as np.multiply does

@@ -17,6 +17,11 @@ class Router(Protocol):
     """Estimates, for a query, the best score / |q| that each cell holds; cells are opened in that order."""
 
     @property
+    def codes(self) -> Codes:
+        """K coded weights; for cosine those of the centroids, which proofs rest on."""
+        ...
+
+    @property
     def dots(self) -> float:
         """D-wide products per query that it costs."""
         ...
