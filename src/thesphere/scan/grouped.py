@@ -372,16 +372,20 @@ def _test(q, top, asked):
 @njit(cache=True, nogil=True, error_model="numpy")
 def rows_pass(q, wide, first, count, top, columns, live, asked, cosine, vectors, state):
     """Bring the slots first ... first + count - 1 of one cell before query q, whose codes are `wide`."""
-    error, unit = _test(q, top, asked), asked.terms[q, 0] * top[0]
+    error, unit, per = _test(q, top, asked), asked.terms[q, 0] * top[0], 1.0 / top[0]
     bar = _bar(state.bars[q] / unit)
     for slot in range(first, first + count):
         if len(live) and not live[slot]:
             continue
         product = _product(columns.codes, slot, wide)
-        share = np.float32(_weight(columns, slot, cosine) / top[0])
-        if (np.float32(product) + error) * share >= bar and _offer(
-            q, slot, product, columns, asked, cosine, state
-        ):
+        least = np.float32(product) + error
+        if (
+            cosine
+        ):  # the weight is 1 / length: its side is changed, because a division takes as long as the product
+            some = least >= bar * np.float32(top[0] * columns.lengths[slot])
+        else:
+            some = least * np.float32(columns.scales[slot] * per) >= bar
+        if some and _offer(q, slot, product, columns, asked, cosine, state):
             _raise(q, columns, asked, cosine, vectors, state)
             bar = _bar(state.bars[q] / unit)
 
