@@ -21,8 +21,8 @@ def roots(
 ) -> int:
     """Divide the points into cells, so that searches with vectors read a few of them instead of all points.
 
-    Imports and ingests with an encoder that was chosen for its meaning do it by themselves from 200,000 points on;
-    on fewer, searches use it where --recall or --budget asks for it.
+    Imports, and ingests with an encoder that was chosen for its meaning, do it by themselves from 200,000 points
+    on. On fewer, searches use it where --recall or --budget asks for it.
 
     Parameters
     ----------

@@ -125,9 +125,7 @@ class Roots:
             text = _reordered(text, order)
         asked = None if queries is None else as_rows(queries, "queries", rows.shape[1])
         if asked is not None and not len(asked):
-            raise InputError(
-                "queries has no rows; leave it out, or give a thousand like those to be asked"
-            )
+            raise InputError("queries has no rows; leave it out, or give a thousand like those to be asked")
         if len(rows) < config.flat_below:
             flat = Content(rows, names, metric, encode(rows), None)
             return cls(flat, config, asked=asked, key=key)
