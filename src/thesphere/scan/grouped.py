@@ -201,18 +201,18 @@ def _residual(bits):
 
 
 @njit(cache=True, nogil=True)
-def _weight(columns, slot, cosine):
+def _weight(scale, length, cosine):
+    """What turns a row's integer product into its score, but for the query's part."""
     if not cosine:
-        return np.float64(columns.scales[slot])
-    length = np.float64(columns.lengths[slot])
-    return 1.0 / length if length > 0.0 else 0.0
+        return np.float64(scale)
+    return 1.0 / np.float64(length) if length > 0.0 else 0.0
 
 
 @njit(cache=True, nogil=True)
 def _tops(starts, columns, cosine, out):
     for c in range(len(starts) - 1):
         for slot in range(starts[c], starts[c + 1]):
-            out[c, 0] = max(out[c, 0], _weight(columns, slot, cosine))
+            out[c, 0] = max(out[c, 0], _weight(columns.scales[slot], columns.lengths[slot], cosine))
             out[c, 1] = max(out[c, 1], _residual(columns.residuals[slot]))
             out[c, 2] = max(out[c, 2], np.float64(columns.lengths[slot]))
         if out[c, 0] == 0.0:
@@ -252,26 +252,26 @@ def group(pairs, cells):
 @njit(cache=True, nogil=True, error_model="numpy")
 def sift(q, columns, state):
     """Find query q's k-th best lower bound of distinct rows, and drop the candidates that cannot reach it."""
-    best, rows, k = state.best, state.rows, len(state.best)
-    count = state.counts[q]
+    best, members, k = state.best, state.rows, len(state.best)
+    held, rows, count = state.held, columns.rows, state.counts[q]
     if count < k:
         return
     size = 0  # the k best so far as a min-heap, with their rows
     for c in range(count):
-        value = state.held[q, c, 1]
+        value = held[q, c, 1]
         if size == k and value <= best[0]:
             continue
-        row = np.int64(columns.rows[np.int64(state.held[q, c, 0])])
+        row = np.int64(rows[np.int64(held[q, c, 0])])
         twice = False
         for i in range(size):
-            twice |= rows[i] == row  # its other copy, with the same bounds
+            twice |= members[i] == row  # its other copy, with the same bounds
         if twice:
             continue
         if size < k:
             i = size
             size += 1
             while i > 0 and best[(i - 1) // 2] > value:
-                best[i], rows[i] = best[(i - 1) // 2], rows[(i - 1) // 2]
+                best[i], members[i] = best[(i - 1) // 2], members[(i - 1) // 2]
                 i = (i - 1) // 2
         else:
             i = 0
@@ -283,17 +283,17 @@ def sift(q, columns, state):
                     child += 1
                 if best[child] >= value:
                     break
-                best[i], rows[i] = best[child], rows[child]
+                best[i], members[i] = best[child], members[child]
                 i = child
-        best[i], rows[i] = value, row
+        best[i], members[i] = value, row
     if size < k:
         return
     state.bars[q] = best[0]
     kept = 0
     for c in range(count):
-        if state.held[q, c, 2] >= best[0]:
+        if held[q, c, 2] >= best[0]:
             for part in range(3):
-                state.held[q, kept, part] = state.held[q, c, part]
+                held[q, kept, part] = held[q, c, part]
             kept += 1
     state.counts[q] = kept
 
@@ -335,23 +335,6 @@ def _settle(q, rows, asked, cosine, vectors, state):
         state.bars[q] = held[k - 1, 2]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def _offer(q, slot, product, columns, asked, cosine, state):
-    """Take a row into query q's candidates if its upper bound reaches the bar; returns whether that is full."""
-    # no slices in here: each would be counted as a reference, which costs more than the work
-    factor = asked.terms[q, 0] * _weight(columns, slot, cosine)
-    error = asked.terms[q, 1] * _residual(columns.residuals[slot]) + asked.terms[q, 2] * columns.lengths[slot]
-    upper = factor * (product + error)
-    if not upper >= state.bars[q] or columns.rows[slot] == asked.own[q]:
-        return False
-    count = state.counts[q]
-    state.held[q, count, 0] = slot
-    state.held[q, count, 1] = factor * (product - error)
-    state.held[q, count, 2] = upper
-    state.counts[q] = count + 1
-    return count + 1 == state.held.shape[1] or (count + 1) & (SIFT - 1) == 0
-
-
 @njit(cache=True, nogil=True, error_model="numpy")
 def _raise(q, columns, asked, cosine, vectors, state):
     """Raise query q's bar; where candidates still fill half of their room, they are scored and cut to k."""
@@ -361,38 +344,114 @@ def _raise(q, columns, asked, cosine, vectors, state):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _test(q, top, asked):
+def _test(q, top, terms):
     """Error of the float32 pre-test of a cell's rows, in units of its largest weight; top float64 [3], see
     `Slots`."""
-    error = asked.terms[q, 1] * top[1] + asked.terms[q, 2] * top[2]
+    error = terms[q, 1] * top[1] + terms[q, 2] * top[2]
     # |I| <= |q_hat| (|x| + |x - x_hat|) / scales, and the pre-test rounds about that much
-    return np.float32(error + COARSE * (error + asked.terms[q, 1] * (top[2] + top[1])))
+    return np.float32(error + COARSE * (error + terms[q, 1] * (top[2] + top[1])))
+
+
+# The two kernels below take plain arrays, because arrays taken out of a tuple are counted as references at every
+# row, which took several times as long as the work. They return where they ended, or ~(where to go on) when the
+# query's candidates are to be sifted first.
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _offer_rows(
+    q, slot, end, wide, error, bar, top, cosine, own,
+    codes, scales, residuals, lengths, rows, live, terms, bars, held, counts,
+):  # fmt: skip
+    """Bring the slots slot ... end - 1 of one cell before query q, whose codes are `wide`, int16 [W]."""
+    weight, spread, slip, per = terms[q, 0], terms[q, 1], terms[q, 2], 1.0 / top
+    least, count, most = bars[q], counts[q], held.shape[1]
+    while slot < end:
+        if len(live) and not live[slot]:
+            slot += 1
+            continue
+        product = _product(codes, slot, wide)
+        near = np.float32(product) + error
+        if cosine:  # weight 1 / length, brought to the other side: a division takes as long as the product
+            some = near >= bar * np.float32(top * lengths[slot])
+        else:
+            some = near * np.float32(scales[slot] * per) >= bar
+        if some:
+            factor = weight * _weight(scales[slot], lengths[slot], cosine)
+            width = spread * _residual(residuals[slot]) + slip * lengths[slot]
+            upper = factor * (product + width)
+            if upper >= least and rows[slot] != own:
+                held[q, count, 0], held[q, count, 1], held[q, count, 2] = (
+                    slot,
+                    factor * (product - width),
+                    upper,
+                )
+                count += 1
+                if count == most or count & (SIFT - 1) == 0:
+                    counts[q] = count
+                    return ~(slot + 1)
+        slot += 1
+    counts[q] = count
+    return end
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _offer_tile(
+    q, row, end, first, dots, at, error, bar, shares, words, mask, cosine, own,
+    scales, residuals, lengths, rows, terms, bars, held, counts,
+):  # fmt: skip
+    """The same for rows row ... end - 1 of a tile, whose row 0 is slot `first` and whose products with query q
+    begin at dots[at]; words and mask are room for the pre-test."""
+    weight, spread, slip = terms[q, 0], terms[q, 1], terms[q, 2]
+    least, count, most = bars[q], counts[q], held.shape[1]
+    words[(end - 1) // 8] = 0
+    for r in range(np.uint64(row), np.uint64(end)):  # no branch: so it is vectorised
+        mask[r] = (np.float32(dots[np.uint64(at) + r]) + error) * shares[r] >= bar
+    for eight in range(row // 8, (end + 7) // 8):  # nearly all have nothing here
+        if words[eight] == 0:
+            continue
+        for r in range(max(row, 8 * eight), min(end, 8 * eight + 8)):
+            if mask[r]:
+                slot, product = first + r, dots[at + r]
+                factor = weight * _weight(scales[slot], lengths[slot], cosine)
+                width = spread * _residual(residuals[slot]) + slip * lengths[slot]
+                upper = factor * (product + width)
+                if upper >= least and rows[slot] != own:
+                    held[q, count, 0], held[q, count, 1] = slot, factor * (product - width)
+                    held[q, count, 2] = upper
+                    count += 1
+                    if count == most or count & (SIFT - 1) == 0:
+                        counts[q] = count
+                        return ~(r + 1)
+    counts[q] = count
+    return end
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def rows_pass(q, wide, first, count, top, columns, live, asked, cosine, vectors, state):
-    """Bring the slots first ... first + count - 1 of one cell before query q, whose codes are `wide`."""
-    error, unit, per = _test(q, top, asked), asked.terms[q, 0] * top[0], 1.0 / top[0]
-    bar = _bar(state.bars[q] / unit)
-    for slot in range(first, first + count):
-        if len(live) and not live[slot]:
-            continue
-        product = _product(columns.codes, slot, wide)
-        least = np.float32(product) + error
-        if (
-            cosine
-        ):  # the weight is 1 / length: its side is changed, because a division takes as long as the product
-            some = least >= bar * np.float32(top[0] * columns.lengths[slot])
-        else:
-            some = least * np.float32(columns.scales[slot] * per) >= bar
-        if some and _offer(q, slot, product, columns, asked, cosine, state):
+    """Bring the slots first ... first + count - 1 of one cell before query q, whose codes are `wide`; top float64
+    [3], see `Slots`."""
+    codes, scales, residuals, lengths, rows = columns
+    terms, bars = asked.terms, state.bars
+    error, unit, slot, end = _test(q, top, terms), terms[q, 0] * top[0], first, first + count
+    while slot < end:
+        bar = _bar(bars[q] / unit)
+        slot = _offer_rows(
+            q, slot, end, wide, error, bar, top[0], cosine, asked.own[q],
+            codes, scales, residuals, lengths, rows, live, terms, bars, state.held, state.counts,
+        )  # fmt: skip
+        if slot < 0:
+            slot = ~slot
             _raise(q, columns, asked, cosine, vectors, state)
-            bar = _bar(state.bars[q] / unit)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def groups_pass(tiles, jobs, dots, columns, starts, tops, live, asked, cosine, vectors, state):
     """Bring tiles of jobs before their queries (see `_passes`); dots int32: a tile's products query by query."""
+    codes, scales, residuals, lengths, rows = columns
+    cells, edges, _, who, wanted = jobs
+    terms, own, everyone, bars, held, counts = (
+        asked.terms, asked.own, asked.wide, state.bars, state.held, state.counts
+    )  # fmt: skip
     most = 0
     for t in range(len(tiles)):
         most = max(most, tiles[t, 2])
@@ -401,38 +460,36 @@ def groups_pass(tiles, jobs, dots, columns, starts, tops, live, asked, cosine, v
     mask = words.view(np.uint8)
     for t in range(len(tiles)):
         job, begin, count, place = tiles[t, 0], tiles[t, 1], tiles[t, 2], tiles[t, 3]
-        top = tops[jobs.cells[job]]
-        first = starts[jobs.cells[job]] + begin
-        if place < 0:
-            for w in range(jobs.edges[job], jobs.edges[job + 1]):
-                q, rows = jobs.who[w], jobs.wanted[w]
-                rows_pass(q, asked.wide[q], first, rows, top, columns, live, asked, cosine, vectors, state)
-            continue
-        for r in range(count):
-            shares[r] = np.float32(_weight(columns, first + r, cosine) / top[0])
-            if len(live) and not live[first + r]:
-                shares[r] = np.nan  # never reaches a bar
-        for w in range(jobs.edges[job], jobs.edges[job + 1]):
-            q, rows = jobs.who[w], min(count, jobs.wanted[w] - begin)
-            at = place + (w - jobs.edges[job]) * count
-            if rows <= 0:
-                continue
-            bar = _bar(state.bars[q] / (asked.terms[q, 0] * top[0]))
-            words[(rows - 1) // 8] = 0
-            _mark(dots, at, rows, _test(q, top, asked), shares, bar, mask)
-            for eight in range((rows + 7) // 8):  # nearly all have nothing here
-                if words[eight] == 0:
-                    continue
-                for r in range(8 * eight, 8 * eight + 8):
-                    if mask[r] and _offer(q, first + r, dots[at + r], columns, asked, cosine, state):
-                        _raise(q, columns, asked, cosine, vectors, state)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _mark(dots, at, rows, error, shares, bar, mask):
-    """Which of a tile's rows a query might want: fills uint8. No branch: so it is vectorised."""
-    for r in range(np.uint64(rows)):
-        mask[r] = (np.float32(dots[np.uint64(at) + r]) + error) * shares[r] >= bar
+        cell = cells[job]
+        top, first = tops[cell], starts[cell] + begin
+        if place >= 0:
+            for r in range(count):
+                slot = first + r
+                shares[r] = np.float32(_weight(scales[slot], lengths[slot], cosine) / top[0])
+                if len(live) and not live[slot]:
+                    shares[r] = np.nan  # never reaches a bar
+        for w in range(edges[job], edges[job + 1]):
+            q = who[w]
+            error, unit = _test(q, top, terms), terms[q, 0] * top[0]
+            at = place + (w - edges[job]) * count
+            row, end = 0, min(count, wanted[w] - begin)
+            wide = everyone[q]
+            while row < end:
+                bar = _bar(bars[q] / unit)
+                if place < 0:
+                    slot = _offer_rows(
+                        q, first + row, first + end, wide, error, bar, top[0], cosine, own[q],
+                        codes, scales, residuals, lengths, rows, live, terms, bars, held, counts,
+                    )  # fmt: skip
+                    row = slot - first if slot >= 0 else ~(~slot - first)
+                else:
+                    row = _offer_tile(
+                        q, row, end, first, dots, at, error, bar, shares, words, mask, cosine, own[q],
+                        scales, residuals, lengths, rows, terms, bars, held, counts,
+                    )  # fmt: skip
+                if row < 0:
+                    row = ~row
+                    _raise(q, columns, asked, cosine, vectors, state)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -461,7 +518,10 @@ def within_pass(cells, starts, columns, live, wide, terms, cosine, floor, found)
                 continue
             error = spread * _residual(columns.residuals[slot]) + slip * columns.lengths[slot]
             product = _product(columns.codes, slot, wide)
-            if weight * _weight(columns, slot, cosine) * (product + error) >= floor:
+            if (
+                weight * _weight(columns.scales[slot], columns.lengths[slot], cosine) * (product + error)
+                >= floor
+            ):
                 found[count] = slot
                 count += 1
     return count
