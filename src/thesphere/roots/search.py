@@ -376,13 +376,14 @@ def _cell(key, cells):
 
 
 @njit(cache=True, nogil=True)
-def _ceiling(q, c, bounds, cosine):
-    """No row of cell c scores more for query q."""
+def _most(cosine, length, norm, score, slack, reach):
+    """No row of a cell scores more: for a query of that length, the cell's largest norm, its routing score, what
+    coding the query may have taken off that, and how far its directions reach."""
     if not cosine:
-        return bounds.lengths[q] * bounds.norms[c] * SLACK
-    if bounds.lengths[q] == 0.0:
+        return length * norm * SLACK
+    if length == 0.0:
         return 0.0
-    return min(np.float64(bounds.scores[q, c]) + bounds.slack[q] + np.float64(bounds.reaches[c]), SLACK)
+    return min(np.float64(score) + slack + np.float64(reach), SLACK)
 
 
 @njit(cache=True, nogil=True)
@@ -393,38 +394,43 @@ def _open(q, end, starts, columns, cosine, state, way, bounds, pairs, count):
     Cells below the k-th score are passed over, and for inner product a cell is read only as far as its norms
     matter. A cell inside which rows are spent does not count as open.
     """
-    kth, cells = state.bars[q], way.keys.shape[1]
-    while way.opened[q] < end and way.left[q] > 0:
-        if way.opened[q] == way.sorted[q]:
+    # everything is taken out of its tuple once: each time counts a reference
+    kth, keys, cells = state.bars[q], way.keys, way.keys.shape[1]
+    opened, left, points, passed = way.opened[q], way.left[q], way.points[q], way.passed[q]
+    ready, length, slack = way.sorted[q], bounds.lengths[q], bounds.slack[q]
+    norms, shortest, reaches, scores = bounds.norms, bounds.shortest, bounds.reaches, bounds.scores
+    lengths, scales = columns.lengths, columns.scales
+    while opened < end and left > 0:
+        if opened == ready:
             _sort_more(q, way)
-        c = _cell(way.keys[q, way.opened[q]], cells)
+            ready = way.sorted[q]
+        c = _cell(keys[q, opened], cells)
         first = starts[c]
-        rows = starts[c + 1] - first
-        if kth > -np.inf and _ceiling(q, c, bounds, cosine) < kth:
+        rows = whole = starts[c + 1] - first
+        if kth > -np.inf and _most(cosine, length, norms[c], scores[q, c], slack, reaches[c]) < kth:
             rows = 0
-        elif not cosine and kth > bounds.shortest[c] * bounds.lengths[q]:
-            need = kth / bounds.lengths[q]
+        elif not cosine and kth > shortest[c] * length:
+            need = kth / length
             low, high = 0, rows
             while low < high:  # the first row that is too short
                 middle = (low + high) // 2
-                slot = first + middle
-                norm = np.float64(columns.lengths[slot]) * columns.scales[slot]
+                norm = np.float64(lengths[first + middle]) * scales[first + middle]
                 if norm * SLACK * SLACK < need:
                     high = middle
                 else:
                     low = middle + 1
             rows = low
-        if rows > way.left[q]:
-            rows = way.left[q]
-            way.left[q] = 0
+        if rows > left:
+            rows, left = left, 0
         else:
-            way.left[q] -= rows
-            way.opened[q] += 1
-            way.passed[q] += starts[c + 1] - first
-        way.points[q] += rows
+            left -= rows
+            opened += 1
+            passed += whole
+        points += rows
         if rows:
             pairs[count, 0], pairs[count, 1], pairs[count, 2] = q, c, rows
             count += 1
+    way.opened[q], way.left[q], way.points[q], way.passed[q] = opened, left, points, passed
     return count
 
 
@@ -517,9 +523,11 @@ def walk_alone(looks, rule, columns, starts, tops, live, asked, cosine, vectors,
 @njit(cache=True, nogil=True)
 def ceilings(way, bounds, cosine, out):
     """The most that a row in a cell not opened could score: fills float64 [B]."""
+    keys, opened, cells = way.keys, way.opened, way.keys.shape[1]
+    norms, reaches, scores = bounds.norms, bounds.reaches, bounds.scores
     for q in range(len(out)):
-        most = -np.inf
-        cells = way.keys.shape[1]
-        for i in range(way.opened[q], cells):
-            most = max(most, _ceiling(q, _cell(way.keys[q, i], cells), bounds, cosine))
+        most, length, slack = -np.inf, bounds.lengths[q], bounds.slack[q]
+        for i in range(opened[q], cells):
+            c = _cell(keys[q, i], cells)
+            most = max(most, _most(cosine, length, norms[c], scores[q, c], slack, reaches[c]))
         out[q] = most
