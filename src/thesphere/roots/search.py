@@ -509,11 +509,7 @@ def walk_alone(looks, rule, columns, starts, tops, live, asked, cosine, vectors,
             end = min(PRIME, looks[0]) if at < 0 else looks[at]
             pairs = np.empty((end - way.opened[q], 3), dtype=np.int64)
             count = _open(q, end, starts, columns, cosine, state, way, bounds, pairs, 0)
-            for i in np.argsort(pairs[:count, 1]):
-                c = pairs[i, 1]
-                rows_pass(
-                    q, wide, starts[c], pairs[i, 2], tops[c], columns, live, asked, cosine, vectors, state
-                )
+            rows_pass(q, wide, pairs[:count], columns, starts, tops, live, asked, cosine, vectors, state)
             if at < 0:
                 sift(q, columns, state)
             elif not _look(q, rule, columns, cosine, state, way, bounds)[0]:

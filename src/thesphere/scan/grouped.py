@@ -427,21 +427,25 @@ def _offer_tile(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def rows_pass(q, wide, first, count, top, columns, live, asked, cosine, vectors, state):
-    """Bring the slots first ... first + count - 1 of one cell before query q, whose codes are `wide`; top float64
-    [3], see `Slots`."""
+def rows_pass(q, wide, pairs, columns, starts, tops, live, asked, cosine, vectors, state):
+    """Bring cells before query q, whose codes are `wide`, in ascending order: pairs int64 [P, 3] of it (query,
+    cell, rows wanted)."""
     codes, scales, residuals, lengths, rows = columns
-    terms, bars = asked.terms, state.bars
-    error, unit, slot, end = _test(q, top, terms), terms[q, 0] * top[0], first, first + count
-    while slot < end:
-        bar = _bar(bars[q] / unit)
-        slot = _offer_rows(
-            q, slot, end, wide, error, bar, top[0], cosine, asked.own[q],
-            codes, scales, residuals, lengths, rows, live, terms, bars, state.held, state.counts,
-        )  # fmt: skip
-        if slot < 0:
-            slot = ~slot
-            _raise(q, columns, asked, cosine, vectors, state)
+    terms, own, bars, held, counts = asked.terms, asked.own[q], state.bars, state.held, state.counts
+    for p in np.argsort(pairs[:, 1]):
+        cell = pairs[p, 1]
+        error, top = _test(q, tops[cell], terms), tops[cell, 0]
+        slot, unit = starts[cell], terms[q, 0] * top
+        end = slot + pairs[p, 2]
+        while slot < end:
+            bar = _bar(bars[q] / unit)
+            slot = _offer_rows(
+                q, slot, end, wide, error, bar, top, cosine, own,
+                codes, scales, residuals, lengths, rows, live, terms, bars, held, counts,
+            )  # fmt: skip
+            if slot < 0:
+                slot = ~slot
+                _raise(q, columns, asked, cosine, vectors, state)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
