@@ -192,6 +192,9 @@ def visit(
         some = slice(first, min(first + size, count))
         mine, more = (None if each is None else each[some] for each in (own, extra))
         block = _Block(index, asked.some(some.start, some.stop), k, rows, live, mine, more)
+        if len(block.queries) <= FEW and not watch:
+            block.run_alone(looks, stop, out, some)
+            return []
         watched = block.run(looks, stop, watch)
         block.finish(out, some)
         return watched
@@ -235,18 +238,23 @@ class _Block:
             known=np.full(count, -np.inf, dtype=np.float32),
             spread=np.empty(count, dtype=np.float32),
         )
-        set_out(promise.view(np.uint32), scores, self.way)
         self.bounds = Bounds(index.norms, index.shortest, index.reaches, scores, slack_of(asked), asked.norms)
 
+    def run_alone(self, looks: np.ndarray, stop: Stop, out: Visited, some: slice) -> None:
+        """Few queries: each by itself, all in one call."""
+        slots = self.index.slots
+        walk_alone(
+            looks, (stop.weight, stop.threshold), slots.columns, slots.starts, slots.tops, self.live, self.asked,
+            self.queries.cosine, slots.truth, self.state, self.way, self.bounds,
+            out.rows[some], out.scores[some], out.ceiling[some],
+        )  # fmt: skip
+        self._tell(out, some)
+
     def run(self, looks: np.ndarray, stop: Stop, watch: bool) -> list[tuple[np.ndarray, ...]]:
+        """All queries together, round by round."""
         index, slots, cosine = self.index, self.index.slots, self.queries.cosine
         rule = (stop.weight, np.inf if watch else stop.threshold)
-        if len(self.queries) <= FEW and not watch:
-            walk_alone(
-                looks, rule, slots.columns, slots.starts, slots.tops, self.live, self.asked, cosine,
-                slots.truth, self.state, self.way, self.bounds,
-            )  # fmt: skip
-            return []
+        set_out(self.bounds.scores, self.way)
         active, watched, primed = np.arange(len(self.queries)), [], False
         for end in [min(PRIME, looks[0]), *looks.tolist()]:
             pairs = open_cells(
@@ -275,6 +283,10 @@ class _Block:
             slots.columns, self.asked, cosine, slots.truth, self.state, out.rows[some], out.scores[some]
         )
         ceilings(way, self.bounds, cosine, out.ceiling[some])
+        self._tell(out, some)
+
+    def _tell(self, out: Visited, some: slice) -> None:
+        way = self.way
         out.opened[some], out.points[some], out.spread[some] = way.opened, way.points, way.spread
         out.rescored[some] = self.state.rescored
         np.logical_and(way.left == 0, way.opened < len(self.index), out=out.spent[some])
@@ -324,10 +336,11 @@ def within(index: Index, asked: Queries, floor: float, live: np.ndarray) -> tupl
 
 
 @njit(cache=True, nogil=True)
-def set_out(bits, scores, way):
-    """Fill the keys from the bits of the promise, uint32 [B, K], and the spread of the scores."""
-    cells = bits.shape[1]
-    for q in range(len(bits)):
+def set_out(scores, way):
+    """Fill the keys from the promise, and the spread of the scores float32 [B, K]."""
+    cells = scores.shape[1]
+    keys, bits = way.keys, way.promise.view(np.uint32)
+    for q in range(len(scores)):
         total = square = 0.0
         for c in range(cells):
             value = np.float64(scores[q, c])
@@ -337,7 +350,7 @@ def set_out(bits, scores, way):
             if word == np.uint64(0x80000000):  # minus zero
                 word = np.uint64(0)
             word ^= np.uint64(0xFFFFFFFF) if word >> np.uint64(31) else np.uint64(0x80000000)
-            way.keys[q, c] = (word << np.uint64(32)) | np.uint64(cells - c)
+            keys[q, c] = (word << np.uint64(32)) | np.uint64(cells - c)
         mean = total / cells
         way.spread[q] = np.sqrt(max(0.0, square / cells - mean * mean))
 
@@ -501,8 +514,12 @@ def look(active, rule, columns, cosine, state, way, bounds, kth, next_):
 
 
 @njit(cache=True, nogil=True)
-def walk_alone(looks, rule, columns, starts, tops, live, asked, cosine, vectors, state, way, bounds):
-    """All rounds of each query by itself: the same cells, rows and order of rows as in a block."""
+def walk_alone(
+    looks, rule, columns, starts, tops, live, asked, cosine, vectors, state, way, bounds, rows, scores, most
+):
+    """Everything about each query by itself: the same cells, rows and order of rows as in a block. Fills what
+    `finish_pass` and `ceilings` do."""
+    set_out(bounds.scores, way)
     for q in range(len(way.keys)):
         wide = asked.wide[q]
         for at in range(-1, len(looks)):
@@ -514,6 +531,8 @@ def walk_alone(looks, rule, columns, starts, tops, live, asked, cosine, vectors,
                 sift(q, columns, state)
             elif not _look(q, rule, columns, cosine, state, way, bounds)[0]:
                 break
+    finish_pass(columns, asked, cosine, vectors, state, rows, scores)
+    ceilings(way, bounds, cosine, most)
 
 
 @njit(cache=True, nogil=True)
