@@ -4,6 +4,7 @@ from time import perf_counter
 
 import numpy as np
 
+from thesphere.roots.calibrate import KS
 from thesphere.roots.content import Content
 from thesphere.roots.found import Found
 from thesphere.roots.search import LIVE, Visited, visit, within
@@ -12,6 +13,7 @@ from thesphere.scan import Part, Result, bounds, search
 from thesphere.scan.rows import frozen
 from thesphere.types import Cost, Status
 
+PROBE = Stop(0.0, -np.inf, first=3)  # four cells, or as many more as k rows take
 LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -46,11 +48,19 @@ def from_rows(
 def from_all_cells(
     content: Content, queries: np.ndarray, k: int, live: np.ndarray | None, threads: int, begun: float
 ) -> Found:
-    """All slots are scanned as they lie, second copies left out: quicker than opening all cells one by one."""
-    cells = content.large
+    """All slots are scanned as they lie, second copies left out: quicker than opening all cells one by one.
+
+    Rows that lie by cell are the worst order for a running threshold, as the nearest come late: for cosine a few
+    cells of each query come first, and set one (for inner product that cost more than it saved).
+    """
+    cells, floors = content.large, None
+    if content.metric == "cosine" and 0 < k <= KS[-1]:
+        slots = LIVE if live is None else frozen(live[cells.rows])
+        probe = visit(content.index, content.asked(queries), k, stop=PROBE, live=slots, threads=threads)
+        floors = probe.scores[:, -1]
     once = ~cells.copies if live is None else ~cells.copies & live[cells.rows]
     part = Part(cells.codes, content.vectors, live=once, rows=cells.rows)
-    result = search([part], queries, k, metric=content.metric, threads=threads)
+    result = search([part], queries, k, metric=content.metric, threads=threads, floors=floors)
     return from_result(content, result, np.zeros(len(queries)), begun)
 
 

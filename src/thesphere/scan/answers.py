@@ -36,7 +36,15 @@ class Result:
     rows: int
 
 
-def search(parts: Sequence[Part], queries, k: int, *, metric: Metric = "ip", threads: int = 1) -> Result:
+def search(
+    parts: Sequence[Part],
+    queries,
+    k: int,
+    *,
+    metric: Metric = "ip",
+    threads: int = 1,
+    floors: np.ndarray | None = None,
+) -> Result:
     """The exact k best rows of all parts for each query.
 
     Args:
@@ -45,6 +53,7 @@ def search(parts: Sequence[Part], queries, k: int, *, metric: Metric = "ip", thr
         k: how many, 0 or more.
         metric: "ip", the inner product, or "cosine", the same over both norms (0 for a zero vector).
         threads: workers over blocks of queries; the answer does not depend on it.
+        floors: float64 [Q], scores that k rows are known to reach: what cannot is passed over from the start.
 
     Raises InputError for NaN or infinity in a query, another width, a negative k or an unknown metric.
     """
@@ -62,7 +71,8 @@ def search(parts: Sequence[Part], queries, k: int, *, metric: Metric = "ip", thr
     size = max(1, min(BLOCK, ROOM // room, -(-len(asked) // threads)))
 
     def work(first: int) -> int:
-        block = Block(tables, asked.some(first, first + size), wanted, room)
+        known = None if floors is None else floors[first : first + size]
+        block = Block(tables, asked.some(first, first + size), wanted, room, known)
         block.scan()
         return block.finish(ids[first : first + size], scores[first : first + size])
 

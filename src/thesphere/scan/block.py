@@ -79,12 +79,16 @@ class Table:
 class Block:
     """The running state of one block of queries over all parts."""
 
-    def __init__(self, tables: list[Table], asked: Queries, k: int, room: int) -> None:
+    def __init__(
+        self, tables: list[Table], asked: Queries, k: int, room: int, floors: np.ndarray | None = None
+    ) -> None:
         count = len(asked)
         self.tables = tables
         self.asked = asked
         self.k = k
         self.heaps = np.full((count, k), -np.inf)
+        if floors is not None:
+            self.heaps[:] = floors[:, None]
         self.positions = np.empty((count, room), dtype=np.int64)
         self.uppers = np.empty((count, room))
         self.ids = np.empty((count, room), dtype=np.int64)
