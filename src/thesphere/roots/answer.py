@@ -6,7 +6,7 @@ import numpy as np
 
 from thesphere.roots.calibrate import KS
 from thesphere.roots.content import Content
-from thesphere.roots.found import Found
+from thesphere.roots.found import Found, single
 from thesphere.roots.search import LIVE, Visited, visit, within
 from thesphere.roots.stop import EVERYTHING, Stop
 from thesphere.scan import Part, Result, bounds, search
@@ -14,7 +14,6 @@ from thesphere.scan.rows import frozen
 from thesphere.types import Cost, Status
 
 PROBE = Stop(0.0, -np.inf, first=3)  # four cells, or as many more as k rows take
-LARGEST = float(np.finfo(np.float32).max)
 
 
 def from_rows(
@@ -79,7 +78,7 @@ def from_result(
         rescored=result.rescored,
         milliseconds=1000 * (perf_counter() - begun),
     )
-    return Found(_named(content, rows), _single(result.scores), status, gap, cost)
+    return Found(_named(content, rows), single(result.scores), status, gap, cost)
 
 
 def from_cells(
@@ -115,7 +114,7 @@ def from_cells(
         for sure, ended in zip(proved, cut, strict=True)
     ]
     cost = _cost(content, seen, begun)
-    return Found(_named(content, rows), _single(scores), status, gap, cost, seen.opened, recall)
+    return Found(_named(content, rows), single(scores), status, gap, cost, seen.opened, recall)
 
 
 def _cost(content: Content, seen: Visited, begun: float) -> Cost:
@@ -160,15 +159,7 @@ def from_some_cells(
 ) -> tuple[np.ndarray, np.ndarray, int, int]:
     """See `Roots.scan_cells`."""
     content.check_members()
-    starts, left, slots = (
-        content.large.starts,
-        int(budget_bytes) // content.row_bytes,
-        [np.zeros(0, np.int64)],
-    )
-    for cell in np.asarray(cells, dtype=np.int64):
-        slots.append(np.arange(int(starts[cell]), min(int(starts[cell + 1]), int(starts[cell]) + left)))
-        left -= len(slots[-1])
-    read = np.concatenate(slots)
+    read = content.large.first_slots(cells, int(budget_bytes) // content.row_bytes)
     rows, first = np.unique(content.large.rows[read], return_index=True)
     part = Part(content.scanned.some(read[first]), content.vectors[rows])
     result = search([part], query, k, metric=content.metric)
@@ -178,12 +169,3 @@ def from_some_cells(
 
 def _named(content: Content, rows: np.ndarray) -> np.ndarray:
     return np.where(rows < 0, -1, content.ids[rows]) if len(content) else rows
-
-
-def _single(scores: np.ndarray) -> np.ndarray:
-    """float32 scores; finite ones stay finite."""
-    with np.errstate(over="ignore"):
-        single = scores.astype(np.float32)
-    if np.isposinf(single).any() or (np.isneginf(single) != np.isneginf(scores)).any():
-        single = np.where(np.isinf(scores), scores, np.clip(scores, -LARGEST, LARGEST)).astype(np.float32)
-    return single

@@ -83,6 +83,15 @@ class Cells:
         """int64 [K], slots of each cell."""
         return np.diff(self.starts)
 
+    def first_slots(self, cells: np.ndarray, most: int) -> np.ndarray:
+        """int64: the slots of some cells in the order given, `most` at most, the last cell as far as they go."""
+        slots = [np.zeros(0, np.int64)]
+        for cell in np.asarray(cells, dtype=np.int64):
+            first = int(self.starts[cell])
+            slots.append(np.arange(first, min(int(self.starts[cell + 1]), first + most)))
+            most -= len(slots[-1])
+        return np.concatenate(slots)
+
     @property
     def labels(self) -> np.ndarray:
         """int32 [M], the cell of each slot."""

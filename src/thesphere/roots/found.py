@@ -7,6 +7,8 @@ import numpy as np
 
 from thesphere.types import Cost, Status
 
+LARGEST = float(np.finfo(np.float32).max)
+
 
 @dataclass(frozen=True)
 class Found:
@@ -32,3 +34,12 @@ class Found:
     cost: Cost = field(default_factory=Cost)
     opened: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     recall: float | None = None
+
+
+def single(scores: np.ndarray) -> np.ndarray:
+    """float32 scores; finite ones stay finite."""
+    with np.errstate(over="ignore"):
+        single = scores.astype(np.float32)
+    if np.isposinf(single).any() or (np.isneginf(single) != np.isneginf(scores)).any():
+        single = np.where(np.isinf(scores), scores, np.clip(scores, -LARGEST, LARGEST)).astype(np.float32)
+    return single

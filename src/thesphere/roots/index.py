@@ -32,7 +32,7 @@ from thesphere.roots.content import Content
 from thesphere.roots.found import Found
 from thesphere.roots.proof import verify
 from thesphere.roots.routing.questions import held_back
-from thesphere.roots.search import slack_of
+from thesphere.roots.search import ceilings_of
 from thesphere.roots.stop import EVERYTHING, Stop
 from thesphere.roots.trace import trace_of
 from thesphere.scan import Codes, Metric, encode
@@ -417,12 +417,7 @@ class Roots:
     def cell_ceilings(self, query: Any) -> np.ndarray:
         """float64 [K]: no row of a cell scores more."""
         asked, index = self._asked(query), self._content.index
-        if self.metric == "ip":
-            return asked.norms[0] * index.norms.astype(np.float64) * (1 + 1e-6)
-        if not asked.norms[0]:
-            return np.zeros(len(index))
-        best = index.router.scores(asked)[0].astype(np.float64) + slack_of(asked)[0] + index.reaches
-        return np.minimum(best, 1 + 1e-6)
+        return ceilings_of(asked, index.router, index.norms, index.reaches)[0]
 
     def stop(self, recall: float, k: int) -> Stop:
         """The calibrated rule for a mean recall of the first k; `EVERYTHING` where none is strict enough."""

@@ -3,10 +3,8 @@
 import numpy as np
 
 from thesphere.errors import InputError, VerifyError
-from thesphere.roots.found import Found
+from thesphere.roots.found import Found, single
 from thesphere.scan import Metric, Part, encode, exact
-
-LARGEST = float(np.finfo(np.float32).max)
 
 
 def verify(
@@ -54,8 +52,7 @@ def _verify_one(q: int, truth: np.ndarray, ids: np.ndarray, found: Found) -> Non
     scores = truth[places]
     wanted = np.full(k, -np.inf)
     wanted[: len(kept)] = scores
-    single = np.where(np.isinf(wanted), wanted, np.clip(wanted, -LARGEST, LARGEST)).astype(np.float32)
-    if not np.array_equal(found.scores[q], single) or (np.diff(scores) > 0).any():
+    if not np.array_equal(found.scores[q], single(wanted)) or (np.diff(scores) > 0).any():
         raise VerifyError(f"query {q}: the scores are not those of the ids, in falling order")
     left = np.delete(truth, places)
     floor = scores[-1] if len(kept) == k and k else -np.inf

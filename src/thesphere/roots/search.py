@@ -313,19 +313,22 @@ def coded_reaches(reaches: np.ndarray, router: Router) -> np.ndarray:
     return ((reaches + missed) * SLACK + 1e-6).astype(np.float32)
 
 
+def ceilings_of(asked: Queries, router: Router, norms: np.ndarray, reaches: np.ndarray) -> np.ndarray:
+    """float64 [Q, K]: no row of a cell scores more; norms and reaches [K] as in `Index`."""
+    if not asked.cosine:
+        return asked.norms[:, None] * norms.astype(np.float64) * SLACK
+    best = router.scores(asked).astype(np.float64) + slack_of(asked)[:, None] + reaches
+    return np.where(asked.norms[:, None] > 0, np.minimum(best, SLACK), 0.0)
+
+
 def within(index: Index, asked: Queries, floor: float, live: np.ndarray) -> tuple[list[np.ndarray], int]:
     """For each query the rows that may score `floor` or more, ascending: (int64 arrays, rows looked at)."""
     found, looked, slots = [], 0, index.slots
-    scores, slack = index.router.scores(asked), slack_of(asked)
+    most = ceilings_of(asked, index.router, index.norms, index.reaches)
     sizes, cosine = np.diff(slots.starts), asked.cosine
     queries = Asked.of(asked, None)
     for q in range(len(asked)):
-        if cosine:
-            best = np.minimum(scores[q].astype(np.float64) + slack[q] + index.reaches, SLACK)
-            best = best if asked.norms[q] > 0 else np.zeros(len(index))
-        else:
-            best = asked.norms[q] * index.norms.astype(np.float64) * SLACK
-        cells = np.flatnonzero(best >= floor)
+        cells = np.flatnonzero(most[q] >= floor)
         room = np.empty(int(sizes[cells].sum()), dtype=np.int64)
         count = within_pass(
             cells, slots.starts, slots.columns, live, queries.wide[q], queries.terms[q], cosine, floor, room

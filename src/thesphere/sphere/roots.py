@@ -20,7 +20,7 @@ from thesphere.roots.calibrate import Calibration
 from thesphere.roots.cells import Cells
 from thesphere.roots.folder import named, rules_of
 from thesphere.roots.saved import from_arrays
-from thesphere.roots.search import coded_reaches, slack_of
+from thesphere.roots.search import ceilings_of, coded_reaches
 from thesphere.roots.stop import EVERYTHING, Stop
 from thesphere.scan import Metric, Part, all_exact, code_bounds
 from thesphere.scan.block import Queries
@@ -212,13 +212,8 @@ class PointIndex:
 
     def cell_ceilings(self, query: np.ndarray) -> np.ndarray:
         """float64 [K]: no row of a cell scores more."""
-        asked = self._asked(query)
-        if self.metric == "ip":
-            return asked.norms[0] * self.cells.norms.astype(np.float64) * (1 + 1e-6)
-        if not asked.norms[0]:
-            return np.zeros(len(self.cells))
-        best = self.cells.router.scores(asked)[0].astype(np.float64) + slack_of(asked)[0] + self._reaches
-        return np.minimum(best, 1 + 1e-6)
+        cells = self.cells
+        return ceilings_of(self._asked(query), cells.router, cells.norms, self._reaches)[0]
 
     def stop(self, recall: float, k: int) -> Stop:
         """The calibrated rule for a mean recall of the first k."""
@@ -230,11 +225,7 @@ class PointIndex:
     ) -> tuple[np.ndarray, np.ndarray, int, int]:
         """The k best live rows of some cells, read in the order given until the bytes are spent, the last cell as
         far as they go: (distinct ids, their float64 scores, rows read, bytes read)."""
-        starts, left, slots = self.cells.starts, int(budget_bytes) // self.row_bytes, [np.zeros(0, np.int64)]
-        for cell in np.asarray(cells, dtype=np.int64):
-            slots.append(np.arange(int(starts[cell]), min(int(starts[cell + 1]), int(starts[cell]) + left)))
-            left -= len(slots[-1])
-        read = np.concatenate(slots)
+        read = self.cells.first_slots(cells, int(budget_bytes) // self.row_bytes)
         rows, first = np.unique(self.cells.rows[read], return_index=True)
         alive = self.live[rows]
         rows, first = rows[alive], read[first[alive]]
