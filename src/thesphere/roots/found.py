@@ -40,6 +40,6 @@ def single(scores: np.ndarray) -> np.ndarray:
     """float32 scores; finite ones stay finite."""
     with np.errstate(over="ignore"):
         single = scores.astype(np.float32)
-    if np.isposinf(single).any() or (np.isneginf(single) != np.isneginf(scores)).any():
+    if np.count_nonzero(np.isinf(single)) != np.count_nonzero(np.isneginf(scores)):
         single = np.where(np.isinf(scores), scores, np.clip(scores, -LARGEST, LARGEST)).astype(np.float32)
     return single

@@ -15,18 +15,21 @@ import numpy as np
 from numba import njit
 
 from thesphere.roots.routing import Router
+from thesphere.roots.routing.products import linear_pass
 from thesphere.roots.stop import EVERYTHING, PATIENCE, Stop, checkpoints
 from thesphere.scan.block import Queries
 from thesphere.scan.grouped import (
+    LIST,
     Asked,
+    Columns,
     Jobs,
     Slots,
     State,
     finish_pass,
     group,
+    residual,
     rows_pass,
     scan,
-    sift,
     within_pass,
 )
 from thesphere.scan.rows import frozen
@@ -35,10 +38,10 @@ BLOCK = 2048  # queries that are scanned together, at most
 FEW = 8  # up to so many queries are cheaper one by one
 ROOM = 1 << 20  # candidates, or cells to choose from, that all queries of a block have room for together
 SORTED = 32  # cells that are brought into order at first
-PRIME = 2  # cells that come before the first round: their rows set a bar that most others fail to reach
 PROBE = 16  # cells that an exact search opens first, for thresholds that spare it most of the others
 ENDLESS = np.iinfo(np.int64).max
 LIVE = frozen(np.zeros(0, dtype=np.bool_))  # stands for: every row counts
+NOTHING = np.zeros((0, 0), dtype=np.float32)  # stands for: no evidence from elsewhere
 SLACK = 1 + 1e-6  # norms are rounded up to float32, so that equal ones may stand in either order
 _LN2 = 0.6931471805599453
 
@@ -60,6 +63,13 @@ class Index:
     norms: np.ndarray
 
     @cached_property
+    def board(self) -> "Board":
+        slots, weights = self.slots, self.router.codes
+        arrays = (slots.starts, slots.tops, slots.truth, self.norms, self.shortest, self.reaches)
+        linear = weights.codes, weights.scales, self.router.bias
+        return Board(slots.columns, *map(frozen, (*arrays, *linear)))
+
+    @cached_property
     def shortest(self) -> np.ndarray:
         """float64 [K]: the least norm of each cell's rows."""
         last, codes = self.slots.starts[1:] - 1, self.slots.codes
@@ -67,6 +77,22 @@ class Index:
 
     def __len__(self) -> int:
         return len(self.slots)
+
+
+class Board(NamedTuple):
+    """An index as `walk_alone` takes it: of its slots columns, starts, tops and vectors; norms, shortest and
+    reaches float [K]; of its router weights int8 [K, W], steps and bias float32 [K]."""
+
+    columns: Columns
+    starts: np.ndarray
+    tops: np.ndarray
+    vectors: np.ndarray
+    norms: np.ndarray
+    shortest: np.ndarray
+    reaches: np.ndarray
+    weights: np.ndarray
+    steps: np.ndarray
+    bias: np.ndarray
 
 
 @dataclass
@@ -177,24 +203,19 @@ def visit(
     """
     count, cells = len(asked), len(index)
     out = Visited.new(count, k)
-    marks = _marks(cells)
-    if watch:
-        looks = marks
-        out.order = np.empty((count, cells), dtype=np.int32)
-    elif stop.threshold == np.inf:  # everything: one probe, then the rest
-        looks = np.unique([min(PROBE, cells), cells])
-    else:
-        looks = marks[stop.looks(len(marks))]
     rows = ENDLESS if budget is None else budget
+    if count <= FEW and not watch:
+        _alone(index, asked, stop, rows, live, own, extra, out)
+        return out
+    looks = checkpoints(cells) if watch else _looks(cells, stop)
+    if watch:
+        out.order = np.empty((count, cells), dtype=np.int32)
     size = max(1, min(BLOCK, ROOM // max(4 * k, 128), 4 * ROOM // cells, -(-count // threads)))
 
     def work(first: int) -> list[tuple[np.ndarray, ...]]:
         some = slice(first, min(first + size, count))
         mine, more = (None if each is None else each[some] for each in (own, extra))
         block = _Block(index, asked.some(some.start, some.stop), k, rows, live, mine, more)
-        if len(block.queries) <= FEW and not watch:
-            block.run_alone(looks, stop, out, some)
-            return []
         watched = block.run(looks, stop, watch)
         block.finish(out, some)
         return watched
@@ -212,8 +233,23 @@ def visit(
 
 
 @lru_cache
-def _marks(cells: int) -> np.ndarray:
-    return frozen(checkpoints(cells))
+def _looks(cells: int, stop: Stop) -> np.ndarray:
+    """How many cells are open when the rule is asked, ascending."""
+    if stop.threshold == np.inf:  # everything: one probe, then the rest
+        return frozen(np.unique([min(PROBE, cells), cells]))
+    marks = checkpoints(cells)
+    return frozen(marks[stop.looks(len(marks))])
+
+
+def _alone(index: Index, asked: Queries, stop: Stop, budget: int, live, own, extra, out: Visited) -> None:
+    """Few queries: each by itself, all in one call."""
+    codes = asked.codes
+    coded = codes.scales, codes.lengths, codes.residuals.view(np.uint16), codes.width
+    walk_alone(
+        _looks(len(index), stop), (stop.weight, stop.threshold), index.board, live, Asked.of(asked, own), coded,
+        NOTHING if extra is None else extra.astype(np.float32), asked.cosine, budget,
+        out.rows, out.scores, out.opened, out.points, out.rescored, out.ceiling, out.spent, out.spread,
+    )  # fmt: skip
 
 
 class _Block:
@@ -240,35 +276,21 @@ class _Block:
         )
         self.bounds = Bounds(index.norms, index.shortest, index.reaches, scores, slack_of(asked), asked.norms)
 
-    def run_alone(self, looks: np.ndarray, stop: Stop, out: Visited, some: slice) -> None:
-        """Few queries: each by itself, all in one call."""
-        slots = self.index.slots
-        walk_alone(
-            looks, (stop.weight, stop.threshold), slots.columns, slots.starts, slots.tops, self.live, self.asked,
-            self.queries.cosine, slots.truth, self.state, self.way, self.bounds,
-            out.rows[some], out.scores[some], out.ceiling[some],
-        )  # fmt: skip
-        self._tell(out, some)
-
     def run(self, looks: np.ndarray, stop: Stop, watch: bool) -> list[tuple[np.ndarray, ...]]:
         """All queries together, round by round."""
         index, slots, cosine = self.index, self.index.slots, self.queries.cosine
         rule = (stop.weight, np.inf if watch else stop.threshold)
         set_out(self.bounds.scores, self.way)
-        active, watched, primed = np.arange(len(self.queries)), [], False
-        for end in [min(PRIME, looks[0]), *looks.tolist()]:
+        active, watched = np.arange(len(self.queries)), []
+        for end in looks.tolist():
             pairs = open_cells(
                 active, end, slots.starts, slots.columns, cosine, self.state, self.way, self.bounds
             )
             jobs = Jobs(*group(pairs, len(index)))
             scan(slots, self.queries, self.asked, jobs, self.live, self.state)
-            if not primed:
-                primed = True
-                sift_all(slots.columns, self.state)
-                continue
             kth, next_ = np.empty((2, len(active)), dtype=np.float32)
             active, before = (
-                look(active, rule, slots.columns, cosine, self.state, self.way, self.bounds, kth, next_),
+                look(active, rule, cosine, self.state, self.way, self.bounds, kth, next_),
                 active,
             )
             if watch:
@@ -287,7 +309,7 @@ class _Block:
 
     def _tell(self, out: Visited, some: slice) -> None:
         way = self.way
-        out.opened[some], out.points[some], out.spread[some] = way.opened, way.points, way.spread
+        out.opened[some], out.points[some], out.spread[some] = (way.opened, way.points, way.spread)
         out.rescored[some] = self.state.rescored
         np.logical_and(way.left == 0, way.opened < len(self.index), out=out.spent[some])
         if out.order is not None:
@@ -296,10 +318,16 @@ class _Block:
 
 def slack_of(asked: Queries) -> np.ndarray:
     """float64 [Q]: what the coding of a query may take off a cosine, and the rounding of scores to float32."""
-    lengths = asked.codes.lengths.astype(np.float64)
-    missed = asked.codes.residuals.astype(np.float64)
-    share = np.divide(missed, lengths, out=np.zeros(len(asked)), where=lengths > 0)
-    return share * (1 + math.sqrt(asked.codes.width) / 254) + 1e-6
+    codes, slack = asked.codes, np.empty(len(asked))
+    _slack(codes.lengths, codes.residuals.view(np.uint16), codes.width, slack)
+    return slack
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _slack(lengths, residuals, width, slack):
+    for q in range(len(slack)):
+        share = residual(residuals[q]) / np.float64(lengths[q]) if lengths[q] > 0.0 else 0.0
+        slack[q] = share * (1.0 + math.sqrt(width) / 254.0) + 1e-6
 
 
 def coded_reaches(reaches: np.ndarray, router: Router) -> np.ndarray:
@@ -331,7 +359,7 @@ def within(index: Index, asked: Queries, floor: float, live: np.ndarray) -> tupl
         cells = np.flatnonzero(most[q] >= floor)
         room = np.empty(int(sizes[cells].sum()), dtype=np.int64)
         count = within_pass(
-            cells, slots.starts, slots.columns, live, queries.wide[q], queries.terms[q], cosine, floor, room
+            cells, slots.starts, slots.columns, live, queries.codes, q, queries.terms[q], cosine, floor, room
         )
         found.append(np.unique(slots.rows[room[:count]]).astype(np.int64))
         looked += len(room)
@@ -339,23 +367,42 @@ def within(index: Index, asked: Queries, floor: float, live: np.ndarray) -> tupl
 
 
 @njit(cache=True, nogil=True)
+def _ordered(bits):
+    """float32 as bits -> uint64 of the same order."""
+    word = np.uint64(bits)
+    if word == np.uint64(0x80000000):  # minus zero
+        word = np.uint64(0)
+    return word ^ (np.uint64(0xFFFFFFFF) if word >> np.uint64(31) else np.uint64(0x80000000))
+
+
+@njit(cache=True, nogil=True)
 def set_out(scores, way):
-    """Fill the keys from the promise, and the spread of the scores float32 [B, K]."""
+    """Fill the keys from the promise, and the spread of the scores float32 [B, K]; bring the first into order."""
     cells = scores.shape[1]
-    keys, bits = way.keys, way.promise.view(np.uint32)
+    promise, bits, keys = way.promise, way.promise.view(np.uint32), way.keys
+    # normal scores would have about 1.5 SORTED cells above the bar
+    far = np.float32(np.sqrt(2.0 * np.log(max(1.0, cells / (1.5 * SORTED)))) - 0.75)
+    first, bar = np.empty(cells, dtype=np.uint64), np.empty(1, dtype=np.float32)
     for q in range(len(scores)):
         total = square = 0.0
-        for c in range(cells):
+        for c in range(np.uint64(cells)):
             value = np.float64(scores[q, c])
             total += value
             square += value * value
-            word = np.uint64(bits[q, c])
-            if word == np.uint64(0x80000000):  # minus zero
-                word = np.uint64(0)
-            word ^= np.uint64(0xFFFFFFFF) if word >> np.uint64(31) else np.uint64(0x80000000)
-            keys[q, c] = (word << np.uint64(32)) | np.uint64(cells - c)
         mean = total / cells
         way.spread[q] = np.sqrt(max(0.0, square / cells - mean * mean))
+        bar[0] = np.float32(mean) + far * way.spread[q]
+        count = rest = 0
+        for c in range(cells):  # the promising ones aside, without a branch that no one could foresee
+            key = (_ordered(bits[q, c]) << np.uint64(32)) | np.uint64(cells - c)
+            above = promise[q, c] > bar[0]
+            first[count] = keys[q, rest] = key
+            count += above
+            rest += not above
+        for i in range(rest - 1, -1, -1):
+            keys[q, count + i] = keys[q, i]
+        keys[q, :count] = np.sort(first[:count])[::-1]
+        way.sorted[q] = count
 
 
 @njit(cache=True, nogil=True)
@@ -412,9 +459,9 @@ def _open(q, end, starts, columns, cosine, state, way, bounds, pairs, count):
     """
     # everything is taken out of its tuple once: each time counts a reference
     kth, keys, cells = state.bars[q], way.keys, way.keys.shape[1]
-    opened, left, points, passed = way.opened[q], way.left[q], way.points[q], way.passed[q]
+    opened, left, points, passed = (way.opened[q], way.left[q], way.points[q], way.passed[q])
     ready, length, slack = way.sorted[q], bounds.lengths[q], bounds.slack[q]
-    norms, shortest, reaches, scores = bounds.norms, bounds.shortest, bounds.reaches, bounds.scores
+    norms, shortest, reaches, scores = (bounds.norms, bounds.shortest, bounds.reaches, bounds.scores)
     lengths, scales = columns.lengths, columns.scales
     while opened < end and left > 0:
         if opened == ready:
@@ -446,7 +493,7 @@ def _open(q, end, starts, columns, cosine, state, way, bounds, pairs, count):
         if rows:
             pairs[count, 0], pairs[count, 1], pairs[count, 2] = q, c, rows
             count += 1
-    way.opened[q], way.left[q], way.points[q], way.passed[q] = opened, left, points, passed
+    way.opened[q], way.left[q], way.points[q], way.passed[q] = (opened, left, points, passed)
     return count
 
 
@@ -463,19 +510,11 @@ def open_cells(active, end, starts, columns, cosine, state, way, bounds):
     return pairs[:count]
 
 
-@njit(cache=True, nogil=True)
-def sift_all(columns, state):
-    """Raise the bars of all queries as far as their candidates allow."""
-    for q in range(len(state.counts)):
-        sift(q, columns, state)
-
-
 @njit(cache=True, nogil=True, error_model="numpy")
-def _look(q, rule, columns, cosine, state, way, bounds):
+def _look(q, rule, cosine, state, way, bounds):
     """(whether query q goes on, its k-th score, the next cell's promise): the rule of `Stop`."""
     weight, threshold = rule
     cells = way.keys.shape[1]
-    sift(q, columns, state)
     length = 1.0 if cosine or bounds.lengths[q] == 0.0 else bounds.lengths[q]
     kth = np.float32(state.bars[q] / length)
     if kth > way.known[q]:
@@ -504,12 +543,12 @@ def _log(points):
 
 
 @njit(cache=True, nogil=True)
-def look(active, rule, columns, cosine, state, way, bounds, kth, next_):
+def look(active, rule, cosine, state, way, bounds, kth, next_):
     """Those of the active queries that go on; fills what each knows, kth and next float32."""
     stay = np.empty(len(active), dtype=np.int64)
     count = 0
     for i in range(len(active)):
-        goes, kth[i], next_[i] = _look(active[i], rule, columns, cosine, state, way, bounds)
+        goes, kth[i], next_[i] = _look(active[i], rule, cosine, state, way, bounds)
         if goes:
             stay[count] = active[i]
             count += 1
@@ -518,34 +557,63 @@ def look(active, rule, columns, cosine, state, way, bounds, kth, next_):
 
 @njit(cache=True, nogil=True)
 def walk_alone(
-    looks, rule, columns, starts, tops, live, asked, cosine, vectors, state, way, bounds, rows, scores, most
-):
-    """Everything about each query by itself: the same cells, rows and order of rows as in a block. Fills what
-    `finish_pass` and `ceilings` do."""
-    set_out(bounds.scores, way)
-    for q in range(len(way.keys)):
-        wide = asked.wide[q]
-        for at in range(-1, len(looks)):
-            end = min(PRIME, looks[0]) if at < 0 else looks[at]
-            pairs = np.empty((end - way.opened[q], 3), dtype=np.int64)
-            count = _open(q, end, starts, columns, cosine, state, way, bounds, pairs, 0)
-            rows_pass(q, wide, pairs[:count], columns, starts, tops, live, asked, cosine, vectors, state)
-            if at < 0:
-                sift(q, columns, state)
-            elif not _look(q, rule, columns, cosine, state, way, bounds)[0]:
+    looks, rule, board, live, asked, coded, extra, cosine, budget,
+    rows, scores, opened, points, rescored, most, spent, spread,
+):  # fmt: skip
+    """Everything about each query by itself: the same cells, rows and order of rows as in a block.
+
+    coded: scales, lengths and residuals of the queries' codes, and their width; extra float32 [Q, K], or empty.
+    Fills the fields of `Visited`.
+    """
+    columns, starts, tops, vectors, norms, shortest, reaches, weights, steps, bias = board
+    scales, lengths, residuals, width = coded
+    count, k, cells = len(rows), rows.shape[1], len(bias)
+    state = State(
+        np.full(count, -np.inf), np.empty((count, k)), np.empty((count, k), np.int64), np.zeros(count, np.int64),
+        np.empty((count, max(4 * k, LIST), 3)), np.zeros(count, np.int64), np.zeros(count, np.int64),
+    )  # fmt: skip
+    found = np.empty((count, cells), np.float32)
+    linear_pass(weights, steps, bias, asked.codes, scales, asked.norms, found)
+    promise = found + extra if len(extra) else found
+    slack = np.empty(count)
+    _slack(lengths, residuals, width, slack)
+    way = Way(
+        np.empty((count, cells), np.uint64), np.zeros(count, np.int64), promise, np.full(count, budget), points,
+        opened, np.zeros(count, np.int64), np.zeros(count, np.int64), np.full(count, np.float32(-np.inf)), spread,
+    )  # fmt: skip
+    bounds = Bounds(norms, shortest, reaches, found, slack, asked.norms)
+    points[:], opened[:] = 0, 0
+    set_out(found, way)
+    for q in range(count):
+        for end in looks:
+            pairs = np.empty((end - opened[q], 3), dtype=np.int64)
+            few = _open(q, end, starts, columns, cosine, state, way, bounds, pairs, 0)
+            rows_pass(q, pairs[:few], columns, starts, tops, live, asked, cosine, vectors, state)
+            if not _look(q, rule, cosine, state, way, bounds)[0]:
                 break
+        spent[q] = way.left[q] == 0 and opened[q] < cells
     finish_pass(columns, asked, cosine, vectors, state, rows, scores)
+    rescored[:] = state.rescored
     ceilings(way, bounds, cosine, most)
 
 
 @njit(cache=True, nogil=True)
 def ceilings(way, bounds, cosine, out):
-    """The most that a row in a cell not opened could score: fills float64 [B]."""
+    """The most that a row in a cell not opened could score, as `_most` says: fills float64 [B]."""
     keys, opened, cells = way.keys, way.opened, way.keys.shape[1]
     norms, reaches, scores = bounds.norms, bounds.reaches, bounds.scores
+    tops = np.empty(cells)
     for q in range(len(out)):
-        most, length, slack = -np.inf, bounds.lengths[q], bounds.slack[q]
-        for i in range(opened[q], cells):
-            c = _cell(keys[q, i], cells)
-            most = max(most, _most(cosine, length, norms[c], scores[q, c], slack, reaches[c]))
-        out[q] = most
+        length = bounds.lengths[q]
+        if opened[q] == cells:
+            out[q] = -np.inf
+            continue
+        for c in range(np.uint64(cells)):  # all cells as they lie, then those that were opened taken out
+            tops[c] = np.float64(scores[q, c]) + np.float64(reaches[c]) if cosine else np.float64(norms[c])
+        for i in range(opened[q]):
+            tops[_cell(keys[q, i], cells)] = -np.inf
+        most = tops.max()
+        if not cosine:
+            out[q] = length * most * SLACK
+        else:
+            out[q] = min(most + bounds.slack[q], SLACK) if length > 0.0 else 0.0

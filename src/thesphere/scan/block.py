@@ -10,7 +10,7 @@ from thesphere.errors import InputError
 from thesphere.scan.dots import Packed
 from thesphere.scan.kernel import best, norms_of, query_terms, rescore, row_pass, tile_pass, trim
 from thesphere.scan.part import Metric, Part
-from thesphere.scan.rows import Codes, as_rows, encode, frozen
+from thesphere.scan.rows import Codes, as_rows, code_rows, frozen
 
 TILE = 512  # rows per tile: TILE products with some 500 queries stay in a second-level cache
 FEW = 3  # up to so many queries are cheaper one by one, without packing
@@ -40,7 +40,7 @@ class Queries:
         if metric not in get_args(Metric):
             raise InputError(f"metric is {metric!r}, expected 'ip' or 'cosine'")
         rows = as_rows(queries, "queries", width, one=True)
-        codes = encode(rows, what="queries")
+        codes = code_rows(rows, what="queries")
         truth = frozen(rows.astype(np.float64))
         norms = np.empty(len(rows))
         norms_of(truth, norms)
@@ -54,10 +54,6 @@ class Queries:
         return Queries(
             self.codes.cut(start, end), self.terms[cut], self.exact[cut], self.norms[cut], self.cosine
         )
-
-    def wide(self, q: int) -> np.ndarray:
-        """One query's code as int16 [W], as the passes for single queries take it."""
-        return frozen(self.codes.codes[q].astype(np.int16))
 
     def alone(self) -> "Queries":
         if len(self) != 1:
@@ -140,7 +136,8 @@ class Block:
                     base,
                     table.rows[1:],
                     table.part.mask,
-                    self.asked.wide(q),
+                    frozen(self.asked.codes.codes),
+                    q,
                     self.asked.terms[one],
                     self.heaps[one],
                     self.positions[one],
@@ -166,7 +163,7 @@ class Block:
     def _sort(self, some: slice) -> None:
         """Score the candidates of some queries in float64 and sort them."""
         asked = self.asked
-        lists = self.positions[some], self.counts[some], self.ids[some], self.scores[some]
+        lists = (self.positions[some], self.counts[some], self.ids[some], self.scores[some])
         self.rescored += int(self.counts[some].sum())
         base = 0
         for table in self.tables:

@@ -15,15 +15,15 @@ import numpy as np
 from numba import njit
 
 from thesphere.scan.block import Queries
-from thesphere.scan.dots import score, tiles_are_compiled
-from thesphere.scan.kernel import COARSE, _bar, _product
+from thesphere.scan.dots import fetch, score, tiles_are_compiled
+from thesphere.scan.integers import products
+from thesphere.scan.kernel import COARSE, _bar
 from thesphere.scan.part import Metric
 from thesphere.scan.rows import Codes, frozen
 
 LIST = 128  # candidates that a query has room for, or four times k
 ROOM = 1 << 18  # int32 products of one pass: 1 MB, so that they stay in cache
-TILED = 1 << 17  # bytes multiplied in a job from which on a call of the compiled product pays
-SIFT = 32  # candidates, a power of two, after which the bar is raised
+TILED = 1 << 20
 FEWEST = 4  # queries that such a job has at least
 POWERS = 2.0 ** (np.arange(32) - 25.0)  # of the exponents of float16
 
@@ -79,38 +79,41 @@ class Slots:
 
 
 class State(NamedTuple):
-    """What a block of B queries has found: candidates, and the k-th best lower bound when they were last sifted.
+    """What a block of B queries has found: the k best lower bounds of distinct rows, and all candidates.
 
-    bars float64 [B]: the k-th best lower bound of distinct rows then, -inf while there were fewer; held float64
+    bars float64 [B]: the k-th best lower bound, -inf while there are fewer; best float64 [B, k] and rows int64
+    [B, k]: the k best as min-heaps, and whose they are; sizes int64 [B]: how many of them there are; held float64
     [B, C, 3]: the candidates' slots, lower and upper bounds, side by side because memory is what an offer waits
-    for; counts int64 [B]; best float64 [k] and rows int64 [k]: room for sifting; rescored int64 [B]: rows scored
-    in float64.
+    for; counts int64 [B]; rescored int64 [B]: rows scored in float64.
     """
 
     bars: np.ndarray
-    held: np.ndarray
-    counts: np.ndarray
     best: np.ndarray
     rows: np.ndarray
+    sizes: np.ndarray
+    held: np.ndarray
+    counts: np.ndarray
     rescored: np.ndarray
 
     @classmethod
     def new(cls, count: int, k: int) -> "State":
+        counters = np.zeros((3, count), dtype=np.int64)
         return cls(
             bars=np.full(count, -np.inf),
+            best=np.empty((count, k)),
+            rows=np.empty((count, k), dtype=np.int64),
+            sizes=counters[0],
             held=np.empty((count, max(4 * k, LIST), 3)),
-            counts=np.zeros(count, dtype=np.int64),
-            best=np.empty(k),
-            rows=np.empty(k, dtype=np.int64),
-            rescored=np.zeros(count, dtype=np.int64),
+            counts=counters[1],
+            rescored=counters[2],
         )
 
 
 class Asked(NamedTuple):
-    """Queries as the passes take them: codes int16 [B, W], terms float64 [B, 3], float64 [B, D], norms float64
+    """Queries as the passes take them: codes int8 [B, W], terms float64 [B, 3], float64 [B, D], norms float64
     [B], and the row that each must not find, int64 [B], -1 for none."""
 
-    wide: np.ndarray
+    codes: np.ndarray
     terms: np.ndarray
     exact: np.ndarray
     norms: np.ndarray
@@ -119,9 +122,17 @@ class Asked(NamedTuple):
     @classmethod
     def of(cls, queries: Queries, own: np.ndarray | None) -> "Asked":
         none = np.full(len(queries), -1, dtype=np.int64)
-        wide = queries.codes.codes.astype(np.int16)
         return cls(
-            *map(frozen, (wide, queries.terms, queries.exact, queries.norms, none if own is None else own))
+            *map(
+                frozen,
+                (
+                    queries.codes.codes,
+                    queries.terms,
+                    queries.exact,
+                    queries.norms,
+                    none if own is None else own,
+                ),
+            )
         )
 
 
@@ -160,27 +171,30 @@ def scan(slots: Slots, queries: Queries, asked: Asked, jobs: Jobs, live: np.ndar
 def _passes(slots: Slots, queries: Queries, jobs: Jobs, room: np.ndarray) -> Iterator[np.ndarray]:
     """Tiles int64 [T, 4]: a job, its first row, how many, and where their products lie in `room`, or -1 where
     multiplying as they are needed is quicker. Products are valid until the next pass."""
-    sizes = np.diff(jobs.edges)
-    width = slots.codes.codes.shape[1]
-    tiled = (sizes >= FEWEST) & (sizes * jobs.rows * width >= TILED) & tiles_are_compiled()
-    waiting, used = [], 0
-    for job, (size, rows, alone) in enumerate(zip(sizes.tolist(), jobs.rows.tolist(), ~tiled, strict=True)):
-        if alone:
-            waiting.append((job, 0, rows, -1))
-            continue
+    sizes, codes = np.diff(jobs.edges), slots.columns.codes
+    tiles = np.zeros((len(sizes), 4), dtype=np.int64)
+    tiles[:, 0], tiles[:, 2], tiles[:, 3] = np.arange(len(sizes)), jobs.rows, -1
+    tiled = (sizes >= FEWEST) & (sizes * jobs.rows * codes.shape[1] >= TILED) & tiles_are_compiled()
+    done = used = 0
+    for job in np.flatnonzero(tiled).tolist():
+        size, rows = int(sizes[job]), int(jobs.rows[job])
         own = queries.codes.codes[jobs.who[jobs.edges[job] : jobs.edges[job + 1]]]
+        first = int(slots.starts[jobs.cells[job]])
+        if used + size * rows > ROOM:
+            yield tiles[done:job]
+            done, used = job, 0
+        if size * rows <= ROOM:
+            _products(own, codes[first : first + rows], room, used)
+            tiles[job, 3] = used
+            used += size * rows
+            continue
         step = max(1, ROOM // size)
         for begin in range(0, rows, step):
             here = min(step, rows - begin)
-            if used + here * size > ROOM:
-                yield np.array(waiting, dtype=np.int64)
-                waiting, used = [], 0
-            first = int(slots.starts[jobs.cells[job]]) + begin
-            _products(own, slots.columns.codes[first : first + here], room, used)
-            waiting.append((job, begin, here, used))
-            used += here * size
-    if waiting:
-        yield np.array(waiting, dtype=np.int64)
+            _products(own, codes[first + begin : first + begin + here], room, 0)
+            yield np.array([[job, begin, here, 0]])
+        done = job + 1
+    yield tiles[done:]
 
 
 def _products(queries: np.ndarray, rows: np.ndarray, room: np.ndarray, used: int) -> None:
@@ -194,7 +208,7 @@ def _products(queries: np.ndarray, rows: np.ndarray, room: np.ndarray, used: int
 
 
 @njit(cache=True, nogil=True)
-def _residual(bits):
+def residual(bits):
     """The float16 >= 0 of these bits, uint16, as float64."""
     exponent, fraction = bits >> 10, bits & 1023
     return (fraction + 1024.0) * POWERS[exponent] if exponent else fraction * POWERS[1]
@@ -213,7 +227,7 @@ def _tops(starts, columns, cosine, out):
     for c in range(len(starts) - 1):
         for slot in range(starts[c], starts[c + 1]):
             out[c, 0] = max(out[c, 0], _weight(columns.scales[slot], columns.lengths[slot], cosine))
-            out[c, 1] = max(out[c, 1], _residual(columns.residuals[slot]))
+            out[c, 1] = max(out[c, 1], residual(columns.residuals[slot]))
             out[c, 2] = max(out[c, 2], np.float64(columns.lengths[slot]))
         if out[c, 0] == 0.0:
             out[c, 0] = 1.0
@@ -249,283 +263,254 @@ def group(pairs, cells):
     return named, edges, rows, who, wanted
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def sift(q, columns, state):
-    """Find query q's k-th best lower bound of distinct rows, and drop the candidates that cannot reach it."""
-    best, members, k = state.best, state.rows, len(state.best)
-    held, rows, count = state.held, columns.rows, state.counts[q]
-    if count < k:
-        return
-    size = 0  # the k best so far as a min-heap, with their rows
-    for c in range(count):
-        value = held[q, c, 1]
-        if size == k and value <= best[0]:
-            continue
-        row = np.int64(rows[np.int64(held[q, c, 0])])
-        twice = False
-        for i in range(size):
-            twice |= members[i] == row  # its other copy, with the same bounds
-        if twice:
-            continue
-        if size < k:
-            i = size
-            size += 1
-            while i > 0 and best[(i - 1) // 2] > value:
-                best[i], members[i] = best[(i - 1) // 2], members[(i - 1) // 2]
-                i = (i - 1) // 2
-        else:
-            i = 0
-            while True:
-                child = 2 * i + 1
-                if child >= k:
-                    break
-                if child + 1 < k and best[child + 1] < best[child]:
-                    child += 1
-                if best[child] >= value:
-                    break
-                best[i], members[i] = best[child], members[child]
-                i = child
-        best[i], members[i] = value, row
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _take(q, row, lower, bars, best, members, sizes):
+    """Count a row's lower bound, which is above the bar, among the k best of query q."""
+    size, k = sizes[q], best.shape[1]
+    for i in range(size):
+        if members[q, i] == row:  # its other copy, with the same bounds
+            return
     if size < k:
-        return
-    state.bars[q] = best[0]
+        i = size
+        size += 1
+        sizes[q] = size
+        while i > 0 and best[q, (i - 1) // 2] > lower:
+            best[q, i], members[q, i] = best[q, (i - 1) // 2], members[q, (i - 1) // 2]
+            i = (i - 1) // 2
+    else:
+        i = 0
+        while True:
+            child = 2 * i + 1
+            if child >= k:
+                break
+            if child + 1 < k and best[q, child + 1] < best[q, child]:
+                child += 1
+            if best[q, child] >= lower:
+                break
+            best[q, i], members[q, i] = best[q, child], members[q, child]
+            i = child
+    best[q, i], members[q, i] = lower, row
+    if size == k:
+        bars[q] = best[q, 0]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _sift(q, bar, held, counts):
+    """Drop the candidates of query q that cannot reach the bar."""
     kept = 0
-    for c in range(count):
-        if held[q, c, 2] >= best[0]:
+    for c in range(counts[q]):
+        if held[q, c, 2] >= bar:
             for part in range(3):
                 held[q, kept, part] = held[q, c, part]
             kept += 1
-    state.counts[q] = kept
+    counts[q] = kept
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _settle(q, rows, asked, cosine, vectors, state):
-    """Score the candidates of query q in float64 and keep the k best distinct ones, sorted by (score descending,
-    row ascending). From then on their lower and upper bounds are their scores."""
-    held, count, k = state.held[q], state.counts[q], len(state.best)
-    query = asked.exact[q]
+def _settle(q, rows, exact, norms, cosine, vectors, bars, best, members, sizes, held, counts, rescored):
+    """Score the candidates of query q in float64, those that may score most first and as long as they may be
+    among the k best, and keep the k best distinct ones, sorted by (score descending, row ascending). From then
+    on their lower and upper bounds are their scores."""
+    count, k, query, norm = counts[q], best.shape[1], exact[q], norms[q]
+    order = np.argsort(-held[q, :count, 2])
+    slots = np.empty(min(k, count), dtype=np.int64)
+    for c in order[:k]:
+        fetch(vectors, np.int64(rows[np.int64(held[q, c, 0])]))
     kept = 0  # insertion into the first k places: lists are short
-    for c in range(count):
-        slot = np.int64(held[c, 0])
-        row = rows[slot]
-        value = score(vectors, row, 1.0, query, asked.norms[q], cosine)
-        if kept == k and (
-            value < held[k - 1, 2] or (value == held[k - 1, 2] and row >= rows[np.int64(held[k - 1, 0])])
-        ):
+    for i in range(count):
+        c = order[i]
+        if i + k < count:
+            fetch(vectors, np.int64(rows[np.int64(held[q, order[i + k], 0])]))
+        if kept == k and held[q, c, 2] < best[q, k - 1]:
+            break
+        slot = np.int64(held[q, c, 0])
+        row = np.int64(rows[slot])
+        value = score(vectors, row, 1.0, query, norm, cosine)
+        rescored[q] += 1
+        if kept == k and (value < best[q, k - 1] or (value == best[q, k - 1] and row >= members[q, k - 1])):
             continue
         low, high = 0, kept  # the place behind all that are better
         while low < high:
             middle = (low + high) // 2
-            other = held[middle, 2]
-            if other > value or (other == value and rows[np.int64(held[middle, 0])] < row):
+            if best[q, middle] > value or (best[q, middle] == value and members[q, middle] < row):
                 low = middle + 1
             else:
                 high = middle
-        if low < kept and rows[np.int64(held[low, 0])] == row:  # its other copy
+        if low < kept and members[q, low] == row:  # its other copy
             continue
         kept = min(kept + 1, k)
         for i in range(kept - 1, low, -1):
-            held[i, 0], held[i, 2] = held[i - 1, 0], held[i - 1, 2]
-        held[low, 0], held[low, 2] = slot, value
+            best[q, i], members[q, i], slots[i] = (best[q, i - 1], members[q, i - 1], slots[i - 1])
+        best[q, low], members[q, low], slots[low] = value, row, slot
     for i in range(kept):
-        held[i, 1] = held[i, 2]
-    state.rescored[q] += count
-    state.counts[q] = kept
+        held[q, i, 0], held[q, i, 1], held[q, i, 2] = slots[i], best[q, i], best[q, i]
+    for i in range(kept // 2):  # rising, so that it is a heap again
+        j = kept - 1 - i
+        best[q, i], best[q, j] = best[q, j], best[q, i]
+        members[q, i], members[q, j] = members[q, j], members[q, i]
+    counts[q] = sizes[q] = kept
     if kept == k:
-        state.bars[q] = held[k - 1, 2]
+        bars[q] = best[q, 0]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _raise(q, columns, asked, cosine, vectors, state):
-    """Raise query q's bar; where candidates still fill half of their room, they are scored and cut to k."""
-    sift(q, columns, state)
-    if 2 * state.counts[q] > state.held.shape[1]:
-        _settle(q, columns.rows, asked, cosine, vectors, state)
+def _make_room(q, columns, asked, cosine, vectors, state):
+    """Drop the candidates of query q that fell below its bar; where the others still fill half of their room,
+    they are scored and cut to k."""
+    bars, best, members, sizes, held, counts, rescored = state
+    _sift(q, bars[q], held, counts)
+    if 2 * counts[q] > held.shape[1]:
+        _settle(
+            q, columns.rows, asked.exact, asked.norms, cosine, vectors,
+            bars, best, members, sizes, held, counts, rescored,
+        )  # fmt: skip
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _test(q, top, terms):
-    """Error of the float32 pre-test of a cell's rows, in units of its largest weight; top float64 [3], see
-    `Slots`."""
-    error = terms[q, 1] * top[1] + terms[q, 2] * top[2]
-    # |I| <= |q_hat| (|x| + |x - x_hat|) / scales, and the pre-test rounds about that much
-    return np.float32(error + COARSE * (error + terms[q, 1] * (top[2] + top[1])))
-
-
-# The two kernels below take plain arrays, because arrays taken out of a tuple are counted as references at every
-# row, which took several times as long as the work. They return where they ended, or ~(where to go on) when the
-# query's candidates are to be sifted first.
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _offer_rows(
-    q, slot, end, wide, error, bar, top, cosine, own,
-    codes, scales, residuals, lengths, rows, live, terms, bars, held, counts,
-):  # fmt: skip
-    """Bring the slots slot ... end - 1 of one cell before query q, whose codes are `wide`, int16 [W]."""
-    weight, spread, slip, per = terms[q, 0], terms[q, 1], terms[q, 2], 1.0 / top
-    least, count, most = bars[q], counts[q], held.shape[1]
-    while slot < end:
-        if len(live) and not live[slot]:
-            slot += 1
-            continue
-        product = _product(codes, slot, wide)
-        near = np.float32(product) + error
-        if cosine:  # weight 1 / length, brought to the other side: a division takes as long as the product
-            some = near >= bar * np.float32(top * lengths[slot])
+def _fill_shares(first, count, top, cosine, scales, lengths, live, shares):
+    """Fills float32: what turns products of the rows from slot `first` on into scores, in units of `top`."""
+    per = np.float32(1.0 / top)
+    for r in range(np.uint64(count)):
+        slot = np.uint64(first) + r
+        if cosine:
+            shares[r] = np.float32(1.0) / (lengths[slot] * np.float32(top)) if lengths[slot] > 0.0 else 0.0
         else:
-            some = near * np.float32(scales[slot] * per) >= bar
-        if some:
-            factor = weight * _weight(scales[slot], lengths[slot], cosine)
-            width = spread * _residual(residuals[slot]) + slip * lengths[slot]
-            upper = factor * (product + width)
-            if upper >= least and rows[slot] != own:
-                held[q, count, 0], held[q, count, 1], held[q, count, 2] = (
-                    slot,
-                    factor * (product - width),
-                    upper,
-                )
-                count += 1
-                if count == most or count & (SIFT - 1) == 0:
-                    counts[q] = count
-                    return ~(slot + 1)
-        slot += 1
-    counts[q] = count
-    return end
+            shares[r] = scales[slot] * per
+    if len(live):
+        for r in range(count):
+            if not live[first + r]:
+                shares[r] = np.nan  # never reaches a bar
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _offer_tile(
-    q, row, end, first, dots, at, error, bar, shares, words, mask, cosine, own,
-    scales, residuals, lengths, rows, terms, bars, held, counts,
-):  # fmt: skip
-    """The same for rows row ... end - 1 of a tile, whose row 0 is slot `first` and whose products with query q
-    begin at dots[at]; words and mask are room for the pre-test."""
-    weight, spread, slip = terms[q, 0], terms[q, 1], terms[q, 2]
-    least, count, most = bars[q], counts[q], held.shape[1]
-    words[(end - 1) // 8] = 0
-    for r in range(np.uint64(row), np.uint64(end)):  # no branch: so it is vectorised
-        mask[r] = (np.float32(dots[np.uint64(at) + r]) + error) * shares[r] >= bar
-    for eight in range(row // 8, (end + 7) // 8):  # nearly all have nothing here
-        if words[eight] == 0:
-            continue
-        for r in range(max(row, 8 * eight), min(end, 8 * eight + 8)):
-            if mask[r]:
-                slot, product = first + r, dots[at + r]
-                factor = weight * _weight(scales[slot], lengths[slot], cosine)
-                width = spread * _residual(residuals[slot]) + slip * lengths[slot]
-                upper = factor * (product + width)
-                if upper >= least and rows[slot] != own:
-                    held[q, count, 0], held[q, count, 1] = slot, factor * (product - width)
-                    held[q, count, 2] = upper
-                    count += 1
-                    if count == most or count & (SIFT - 1) == 0:
-                        counts[q] = count
-                        return ~(r + 1)
-    counts[q] = count
-    return end
+def rows_pass(q, pairs, columns, starts, tops, live, asked, cosine, vectors, state):
+    """Bring cells before query q in ascending order: pairs int64 [P, 3] of it (query, cell, rows wanted)."""
+    order, count = np.argsort(pairs[:, 1]), len(pairs)
+    cells, wanted = pairs[order, 1], pairs[order, 2]
+    tiles = np.zeros((count, 4), dtype=np.int64)
+    tiles[:, 0], tiles[:, 2], tiles[:, 3] = np.arange(count), wanted, -1
+    jobs = Jobs(cells, np.arange(count + 1), wanted, np.full(count, q), wanted)
+    groups_pass(
+        tiles, jobs, np.empty(0, np.int32), columns, starts, tops, live, asked, cosine, vectors, state
+    )
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def rows_pass(q, wide, pairs, columns, starts, tops, live, asked, cosine, vectors, state):
-    """Bring cells before query q, whose codes are `wide`, in ascending order: pairs int64 [P, 3] of it (query,
-    cell, rows wanted)."""
-    codes, scales, residuals, lengths, rows = columns
-    terms, own, bars, held, counts = asked.terms, asked.own[q], state.bars, state.held, state.counts
-    for p in np.argsort(pairs[:, 1]):
-        cell = pairs[p, 1]
-        error, top = _test(q, tops[cell], terms), tops[cell, 0]
-        slot, unit = starts[cell], terms[q, 0] * top
-        end = slot + pairs[p, 2]
-        while slot < end:
-            bar = _bar(bars[q] / unit)
-            slot = _offer_rows(
-                q, slot, end, wide, error, bar, top, cosine, own,
-                codes, scales, residuals, lengths, rows, live, terms, bars, held, counts,
-            )  # fmt: skip
-            if slot < 0:
-                slot = ~slot
-                _raise(q, columns, asked, cosine, vectors, state)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def groups_pass(tiles, jobs, dots, columns, starts, tops, live, asked, cosine, vectors, state):
-    """Bring tiles of jobs before their queries (see `_passes`); dots int32: a tile's products query by query."""
+def groups_pass(tiles, jobs, made, columns, starts, tops, live, asked, cosine, vectors, state):
+    """Bring tiles of jobs before their queries (see `_passes`); made int32: a tile's products query by query."""
     codes, scales, residuals, lengths, rows = columns
     cells, edges, _, who, wanted = jobs
-    terms, own, everyone, bars, held, counts = (
-        asked.terms, asked.own, asked.wide, state.bars, state.held, state.counts
-    )  # fmt: skip
-    most = 0
-    for t in range(len(tiles)):
-        most = max(most, tiles[t, 2])
-    shares = np.empty(most, dtype=np.float32)
-    words = np.zeros(most // 8 + 1, dtype=np.uint64)
+    bars, best, members, sizes, held, counts, _ = state
+    terms, own, coded = asked.terms, asked.own, asked.codes
+    tile = pair = row = 0
+    while tile < len(tiles):
+        tile, pair, row = _bring(
+            tile, pair, row, tiles, cells, edges, who, wanted, made, codes, scales, residuals, lengths, rows,
+            starts, tops, live, terms, own, coded, cosine, bars, best, members, sizes, held, counts,
+        )  # fmt: skip
+        if tile < len(tiles):
+            _make_room(who[pair], columns, asked, cosine, vectors, state)
+
+
+# Takes plain arrays and does all in one call: arrays that are taken out of a tuple or handed to a function are
+# counted as references, and done for each row or each pair that took several times as long as the work.
+@njit(cache=True, nogil=True, error_model="numpy")
+def _bring(
+    tile, pair, row, tiles, cells, edges, who, wanted, made, codes, scales, residuals, lengths, rows,
+    starts, tops, live, terms, own, coded, cosine, bars, best, members, sizes, held, counts,
+):  # fmt: skip
+    """Go on from a tile, a pair of its job (0: its first) and a row of the tile; returns where there was no room
+    for more candidates, or (len(tiles), 0, 0)."""
+    largest, most = 0, held.shape[1]
+    for t in range(tile, len(tiles)):
+        largest = max(largest, tiles[t, 2])
+    shares = np.empty(largest, dtype=np.float32)
+    here = np.empty(largest, dtype=np.int32)
+    words = np.zeros(largest // 8 + 1, dtype=np.uint64)
     mask = words.view(np.uint8)
-    for t in range(len(tiles)):
+    for t in range(tile, len(tiles)):
         job, begin, count, place = tiles[t, 0], tiles[t, 1], tiles[t, 2], tiles[t, 3]
         cell = cells[job]
-        top, first = tops[cell], starts[cell] + begin
-        if place >= 0:
-            for r in range(count):
-                slot = first + r
-                shares[r] = np.float32(_weight(scales[slot], lengths[slot], cosine) / top[0])
-                if len(live) and not live[slot]:
-                    shares[r] = np.nan  # never reaches a bar
-        for w in range(edges[job], edges[job + 1]):
-            q = who[w]
-            error, unit = _test(q, top, terms), terms[q, 0] * top[0]
-            at = place + (w - edges[job]) * count
-            row, end = 0, min(count, wanted[w] - begin)
-            wide = everyone[q]
-            while row < end:
-                bar = _bar(bars[q] / unit)
-                if place < 0:
-                    slot = _offer_rows(
-                        q, first + row, first + end, wide, error, bar, top[0], cosine, own[q],
-                        codes, scales, residuals, lengths, rows, live, terms, bars, held, counts,
-                    )  # fmt: skip
-                    row = slot - first if slot >= 0 else ~(~slot - first)
-                else:
-                    row = _offer_tile(
-                        q, row, end, first, dots, at, error, bar, shares, words, mask, cosine, own[q],
-                        scales, residuals, lengths, rows, terms, bars, held, counts,
-                    )  # fmt: skip
-                if row < 0:
-                    row = ~row
-                    _raise(q, columns, asked, cosine, vectors, state)
+        top, first = tops[cell, 0], starts[cell] + begin
+        _fill_shares(first, count, top, cosine, scales, lengths, live, shares)
+        for w in range(max(pair, edges[job]), edges[job + 1]):
+            q, end = who[w], min(count, wanted[w] - begin)
+            if end <= row:
+                row = 0
+                continue
+            weight, spread, slip = terms[q, 0], terms[q, 1], terms[q, 2]
+            error = spread * tops[cell, 1] + slip * tops[cell, 2]
+            # |I| <= |q_hat| (|x| + |x - x_hat|) / scales, and the pre-test rounds about that much
+            error += COARSE * (error + spread * (tops[cell, 2] + tops[cell, 1]))
+            coarse, bar = np.float32(error), _bar(bars[q] / (weight * top))
+            if place < 0:
+                products(codes, first, end, coded, q, here, 0)
+            else:
+                at = np.uint64(place + (w - edges[job]) * count)
+                for r in range(np.uint64(end)):
+                    here[r] = made[at + r]
+            words[(end - 1) // 8] = 0
+            for r in range(np.uint64(row), np.uint64(end)):  # no branch: so it is vectorised
+                mask[r] = (np.float32(here[r]) + coarse) * shares[r] >= bar
+            held_now = counts[q]
+            for eight in range(row // 8, (end + 7) // 8):  # nearly all have nothing here
+                if words[eight] == 0:
+                    continue
+                for r in range(max(row, 8 * eight), min(end, 8 * eight + 8)):
+                    if not mask[r]:
+                        continue
+                    slot, dot = first + r, here[r]
+                    factor = weight * _weight(scales[slot], lengths[slot], cosine)
+                    width = spread * residual(residuals[slot]) + slip * lengths[slot]
+                    lower, upper = factor * (dot - width), factor * (dot + width)
+                    if upper < bars[q] or rows[slot] == own[q]:
+                        continue
+                    held[q, held_now, 0], held[q, held_now, 1], held[q, held_now, 2] = (slot, lower, upper)
+                    held_now += 1
+                    if lower > bars[q]:
+                        _take(q, np.int64(rows[slot]), lower, bars, best, members, sizes)
+                    if held_now == most:
+                        counts[q] = held_now
+                        return t, w, r + 1
+            counts[q] = held_now
+            row = 0
+        pair = 0
+    return len(tiles), 0, 0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def finish_pass(columns, asked, cosine, vectors, state, rows, scores):
     """Score what is left of every query's candidates; fills int64 and float64 [B, k], -1 and -inf where fewer."""
+    named, exact, norms, k = columns.rows, asked.exact, asked.norms, rows.shape[1]
+    bars, best, members, sizes, held, counts, rescored = state
     for q in range(len(rows)):
-        sift(q, columns, state)
-        _settle(q, columns.rows, asked, cosine, vectors, state)
-        for i in range(rows.shape[1]):
-            found = i < state.counts[q]
-            rows[q, i] = columns.rows[np.int64(state.held[q, i, 0])] if found else -1
-            scores[q, i] = state.held[q, i, 2] if found else -np.inf
+        _sift(q, bars[q], held, counts)
+        _settle(q, named, exact, norms, cosine, vectors, bars, best, members, sizes, held, counts, rescored)
+        found = counts[q]
+        for i in range(found):
+            rows[q, i], scores[q, i] = members[q, found - 1 - i], best[q, found - 1 - i]
+        rows[q, found:k], scores[q, found:k] = -1, -np.inf
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def within_pass(cells, starts, columns, live, wide, terms, cosine, floor, found):
+def within_pass(cells, starts, columns, live, queries, q, terms, cosine, floor, found):
     """Slots of some cells whose upper bound reaches `floor`, for one query; returns how many were filled in.
 
-    cells: int64 [C]; wide: int16 [W]; terms: float64 [3]; found: int64, long enough for all of their slots.
+    cells: int64 [C]; queries: int8 [Q, W]; terms: float64 [3]; found: int64, long enough for all of their slots.
     """
     weight, spread, slip = terms
+    scales, residuals, lengths = columns.scales, columns.residuals, columns.lengths
     count = 0
     for c in cells:
-        for slot in range(starts[c], starts[c + 1]):
+        first = starts[c]
+        dots = np.empty(starts[c + 1] - first, dtype=np.int32)
+        products(columns.codes, first, len(dots), queries, q, dots, 0)
+        for r in range(len(dots)):
+            slot = first + r
             if len(live) and not live[slot]:
                 continue
-            error = spread * _residual(columns.residuals[slot]) + slip * columns.lengths[slot]
-            product = _product(columns.codes, slot, wide)
-            if (
-                weight * _weight(columns.scales[slot], columns.lengths[slot], cosine) * (product + error)
-                >= floor
-            ):
+            error = spread * residual(residuals[slot]) + slip * lengths[slot]
+            if weight * _weight(scales[slot], lengths[slot], cosine) * (dots[r] + error) >= floor:
                 found[count] = slot
                 count += 1
     return count

@@ -12,9 +12,11 @@ slip a little larger than Cauchy-Schwarz asks: it covers every rounding between 
 import numpy as np
 from numba import njit
 
-from thesphere.scan.dots import norm, score
+from thesphere.scan.dots import score, sums
+from thesphere.scan.integers import products
 
 GROUP = 256  # queries that are tested together, a multiple of 8
+ROWS = 2048  # whose products with one query are made at a time
 TERMS = 3  # columns of the query terms: weight, spread, slip
 COARSE = 2.0**-20  # relative slack of the float32 pre-test (a few float32 roundings, each 2^-24)
 
@@ -173,45 +175,41 @@ def tile_pass(dots, start, base, rows, tile, live, terms, heaps, positions, uppe
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _product(codes, row, query):
-    """Exact product of one coded row with one coded query, int16 [W] (widened once, not for each row)."""
-    total = np.int32(0)
-    for j in range(len(query)):
-        total += np.int32(codes[row, j]) * np.int32(query[j])
-    return np.int32(total)  # told to be 32 bits, or numba's 64-bit sums take four times as long
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def row_pass(codes, start, base, rows, live, query, terms, heaps, positions, uppers, counts):
-    """`tile_pass` for one query, products included: codes int8 [R, W], query int16 [W], the rest as there."""
+def row_pass(codes, start, base, rows, live, queries, q, terms, heaps, positions, uppers, counts):
+    """`tile_pass` for query q alone, products included: codes int8 [R, W], queries int8 [Q, W], else as there."""
     weights, residuals, lengths = rows
     count = len(codes)
     weight, spread, slip = terms[0]
-    for r in range(start, count):
-        if len(live) and not live[r]:
-            continue
-        product = _product(codes, r, query)
-        error = spread * residuals[r] + slip * lengths[r]
-        factor = weight * weights[r]
-        upper = factor * (product + error)
-        if upper >= heaps[0, 0]:
-            lower = factor * (product - error)
-            if _offer(0, base + r, lower, upper, heaps, positions, uppers, counts):
-                return ~(r + 1)
+    dots = np.empty(ROWS, dtype=np.int32)
+    for first in range(start, count, ROWS):
+        some = min(ROWS, count - first)
+        products(codes, first, some, queries, q, dots, 0)
+        for i in range(some):
+            r = first + i
+            if len(live) and not live[r]:
+                continue
+            error = spread * residuals[r] + slip * lengths[r]
+            factor = weight * weights[r]
+            upper = factor * (dots[i] + error)
+            if upper >= heaps[0, 0]:
+                lower = factor * (dots[i] - error)
+                if _offer(0, base + r, lower, upper, heaps, positions, uppers, counts):
+                    return ~(r + 1)
     return count
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def bound_pass(codes, rows, query, terms, lower, upper):
-    """Bounds of every row for one query: fills lower and upper, float64 [R]."""
+def bound_pass(codes, rows, queries, q, terms, lower, upper):
+    """Bounds of every row for query q: fills lower and upper, float64 [R]."""
     weights, residuals, lengths = rows
     weight, spread, slip = terms
+    dots = np.empty(len(codes), dtype=np.int32)
+    products(codes, 0, len(codes), queries, q, dots, 0)
     for r in range(len(codes)):
-        product = _product(codes, r, query)
         error = spread * residuals[r] + slip * lengths[r]
         factor = weight * weights[r]
-        lower[r] = factor * (product - error)
-        upper[r] = factor * (product + error)
+        lower[r] = factor * (dots[r] - error)
+        upper[r] = factor * (dots[r] + error)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -255,7 +253,7 @@ def score_rows(values, scales, lossless, query, query_norm, cosine, rows, scores
 def norms_of(queries, norms):
     """Norms of queries float64 [Q, D], summed as `score` sums those of rows: fills norms, float64 [Q]."""
     for q in range(len(queries)):
-        norms[q] = norm(queries, q, 1.0, queries.shape[1])
+        norms[q] = np.sqrt(sums(queries, q, 1.0, queries[q])[1])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

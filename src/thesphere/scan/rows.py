@@ -181,13 +181,17 @@ def encode(vectors, *, storage: Storage = "float32", what: str = "vectors") -> C
     """
     if storage not in ("float32", "int8"):
         raise InputError(f"storage is {storage!r}, expected 'float32' or 'int8'")
-    rows = frozen(as_rows(vectors, what))
+    return code_rows(as_rows(vectors, what), storage == "int8", what)
+
+
+def code_rows(rows: np.ndarray, lossless: bool = False, what: str = "vectors") -> Codes:
+    """`encode` for what `as_rows` gave; lossless: storage is "int8"."""
     count, width = rows.shape
     codes = np.zeros((count, _padded(width)), dtype=np.int8)
     scales = np.empty(count, dtype=np.float32)
     residuals = np.empty(count, dtype=np.float64)
     lengths = np.empty(count, dtype=np.float64)
-    bad = _encode(rows, codes, scales, residuals, lengths, storage == "int8")
+    bad = _encode(frozen(rows), codes, scales, residuals, lengths, lossless)
     if bad >= 0:
         raise InputError(f"{what}: row {bad} holds NaN or infinity; leave it out or repair it")
     half, single = residuals.astype(np.float16), lengths.astype(np.float32)

@@ -1,7 +1,6 @@
 """The plain router: the dot product with each cell's mean direction."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -27,8 +26,8 @@ class Centroid:
         """From the centroids, float32 [K, D]. Raises InputError for NaN or infinity."""
         return cls(encode(centres, what="centres"))
 
-    @cached_property
-    def _bias(self) -> np.ndarray:
+    @property
+    def bias(self) -> np.ndarray:
         return np.zeros(len(self.codes), np.float32)
 
     @property
@@ -38,7 +37,7 @@ class Centroid:
 
     def scores(self, asked: Queries) -> np.ndarray:
         """float32 [Q, K]: each cell's cosine with each query, 0 for a zero query."""
-        return linear(self.codes, self._bias, asked)
+        return linear(self.codes, self.bias, asked)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays to store, for `router_from`."""

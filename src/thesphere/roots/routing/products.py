@@ -9,6 +9,7 @@ from numba import njit
 
 from thesphere.scan.block import FEW, Queries
 from thesphere.scan.dots import Packed
+from thesphere.scan.integers import products
 from thesphere.scan.rows import Codes, frozen
 
 ROWS = 128  # queries of a block: its products stay in a second-level cache
@@ -26,7 +27,7 @@ def linear(codes: Codes, bias: np.ndarray, asked: Queries) -> np.ndarray:
     scores = np.empty((len(asked), len(codes)), np.float32)
     if len(asked) <= FEW:
         columns = frozen(codes.codes), frozen(codes.scales), frozen(bias)
-        _linear(*columns, given.codes.astype(np.int16), given.scales, norms, scores)
+        linear_pass(*columns, frozen(given.codes), given.scales, norms, scores)
         return scores
     weights = np.divide(given.scales, norms, out=np.zeros(len(norms)), where=norms > 0).astype(np.float32)
     packed = Packed(codes.codes, min(ROWS, len(asked)))
@@ -40,15 +41,13 @@ def linear(codes: Codes, bias: np.ndarray, asked: Queries) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _linear(codes, steps, offsets, queries, scales, norms, scores):
-    """The same without tiles, queries int16 [Q, W]: fills scores, float32 [Q, K]."""
+def linear_pass(codes, steps, offsets, queries, scales, norms, scores):
+    """`linear` without tiles: weights of cells int8 [K, W], their steps and offsets float32 [K], queries int8
+    [Q, W], scales float32 [Q], norms float64 [Q]; fills scores, float32 [Q, K]."""
+    dots = np.empty(len(codes), dtype=np.int32)
     for q in range(len(queries)):
         weight = np.float32(np.float64(scales[q]) / norms[q]) if norms[q] > 0.0 else np.float32(0.0)
-        for c in range(len(codes)):
-            total = np.int32(0)
-            for j in range(queries.shape[1]):
-                total += np.int32(codes[c, j]) * np.int32(queries[q, j])
-            total = np.int32(total)  # told to be 32 bits, or the sum is widened to 64
-            scores[q, c] = (
-                np.float32(np.float64(total) * weight) * steps[c] + offsets[c]
-            )  # as np.multiply does
+        products(codes, 0, len(codes), queries, q, dots, 0)
+        for c in range(np.uint64(len(codes))):
+            # as np.multiply does
+            scores[q, c] = np.float32(np.float64(dots[c]) * np.float64(weight)) * steps[c] + offsets[c]

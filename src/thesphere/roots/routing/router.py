@@ -22,6 +22,11 @@ class Router(Protocol):
         ...
 
     @property
+    def bias(self) -> np.ndarray:
+        """float32 [K], added to the products with the weights."""
+        ...
+
+    @property
     def dots(self) -> float:
         """D-wide products per query that it costs."""
         ...
