@@ -102,19 +102,15 @@ def from_cells(
     if k > kept:
         rows = np.pad(rows, ((0, 0), (0, k - kept)), constant_values=-1)
         scores = np.pad(scores, ((0, 0), (0, k - kept)), constant_values=-np.inf)
-    kth = scores[:, -1] if k else np.full(len(queries), np.inf)
-    # strictly: a row with the same score but a smaller id belongs before the k-th
-    proved = (seen.ceiling < kth) | np.isneginf(seen.ceiling)
-    short = np.isneginf(kth)
-    gap = np.where(short, np.inf, np.maximum(seen.ceiling - np.where(short, 0.0, kth), 0.0))
-    gap = np.where(proved, 0.0, gap)
-    cut = seen.spent | (stop is EVERYTHING)
-    status: list[Status] = [
-        "exact" if sure else "partial" if ended else "probable"
-        for sure, ended in zip(proved, cut, strict=True)
-    ]
+    kth = scores[:, -1].tolist() if k else [np.inf] * len(queries)
+    gaps, status = [], []
+    for most, least, spent in zip(seen.ceiling.tolist(), kth, seen.spent.tolist(), strict=True):
+        # strictly: a row with the same score but a smaller id belongs before the k-th
+        proved = most < least or most == -np.inf
+        gaps.append(0.0 if proved else max(most - least, 0.0))
+        status.append("exact" if proved else "partial" if spent or stop is EVERYTHING else "probable")
     cost = _cost(content, seen, begun)
-    return Found(_named(content, rows), single(scores), status, gap, cost, seen.opened, recall)
+    return Found(_named(content, rows), single(scores), status, np.array(gaps), cost, seen.opened, recall)
 
 
 def _cost(content: Content, seen: Visited, begun: float) -> Cost:
@@ -168,4 +164,8 @@ def from_some_cells(
 
 
 def _named(content: Content, rows: np.ndarray) -> np.ndarray:
-    return np.where(rows < 0, -1, content.ids[rows]) if len(content) else rows
+    if not len(content):
+        return rows
+    ids = content.ids[rows]
+    ids[rows < 0] = -1
+    return ids
