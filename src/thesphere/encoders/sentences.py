@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from thesphere.encoders.base import check_embeddings
+from thesphere.encoders.joining import Joining
 from thesphere.errors import InputError, MissingExtra, NotFoundError
 
 
@@ -32,6 +33,7 @@ class Sentences:
         init=False,
         repr=False,
     )
+    joining: Joining = Joining()
 
     @property
     def id(self) -> str:

@@ -26,7 +26,6 @@ from thesphere.sphere.search import (
     passage_of,
     refuse_nan,
     since,
-    vector_weight,
 )
 from thesphere.sphere.view import View
 from thesphere.types import Cost, Status
@@ -97,7 +96,7 @@ def cones_for_text(
     """The first k windows by lexical evidence and the cosine of their best point."""
     begun = time.perf_counter()
     scores = view.lexical.score(analyse(text))
-    c = vector_weight(scores.flatness, scores.coverage)
+    c = encoder.joining.weight(scores.flatness, scores.coverage)
     vector = encoder.encode([text.encode("utf-8", "surrogatepass")])[0]
     evidence = np.concatenate(scores.parts)
     named = _best(evidence, MOST)

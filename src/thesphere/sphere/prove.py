@@ -16,7 +16,6 @@ from thesphere.lexical.score import CUT_FROM, GRAM_POWER, K1, B, flatness
 from thesphere.sphere.hits import Hit, Hits, Request
 from thesphere.sphere.part import PartReader
 from thesphere.sphere.record import Identity
-from thesphere.sphere.search import vector_weight
 from thesphere.sphere.view import View, float_rows
 from thesphere.types import Status
 
@@ -138,7 +137,9 @@ def _enumerate_windows(view: View, request: Request, encoder: Encoder | None) ->
         scores += coverage * (w / w.max())
     if g.max() > 0:
         scores += g / g.max()
-    expected = vector_weight(flatness([scores]), coverage) if request.joined and encoder is not None else 0.0
+    expected = 0.0
+    if request.joined and encoder is not None:
+        expected = encoder.joining.weight(flatness([scores]), coverage)
     if request.weight != expected:
         raise VerifyError(f"vectors were weighed {request.weight!r}, full enumeration gives {expected!r}")
     if expected > 0 and encoder is not None:
@@ -195,20 +196,20 @@ def _scores(rows: np.ndarray, vector: np.ndarray, metric: str) -> np.ndarray:
     """Inner products or cosines in float64, summed in the order that thesphere.scan.dots promises, so that what
     is a tie there is one here."""
     x, q = rows.astype(np.float64), vector.astype(np.float64)
-    dots = _total(x * q, 8)
+    dots = _total(x * q)
     if metric == "ip":
         return dots
-    norms = np.sqrt(_total((q * q)[None], 4)) * np.sqrt(_total(x * x, 4))
+    norms = np.sqrt(_total((q * q)[None])) * np.sqrt(_total(x * x))
     return np.divide(dots, norms, out=np.zeros(len(x)), where=norms > 0)
 
 
-def _total(terms: np.ndarray, lanes: int) -> np.ndarray:
-    """Sums of the rows: column j goes to partial sum j mod `lanes`, what is left over to the first one; then
+def _total(terms: np.ndarray) -> np.ndarray:
+    """Sums of the rows: column j goes to partial sum j mod 8, what is left over to the first one; then
     neighbouring partial sums are added until one remains."""
-    whole = terms.shape[1] - terms.shape[1] % lanes
-    sums = np.zeros((len(terms), lanes))
-    for first in range(0, whole, lanes):
-        sums += terms[:, first : first + lanes]
+    whole = terms.shape[1] - terms.shape[1] % 8
+    sums = np.zeros((len(terms), 8))
+    for first in range(0, whole, 8):
+        sums += terms[:, first : first + 8]
     for column in range(whole, terms.shape[1]):
         sums[:, 0] += terms[:, column]
     while sums.shape[1] > 1:

@@ -5,9 +5,10 @@ The ranked unit of a text query is the window (a whole source, or about 8 KiB of
     score(window) = S(window) + c(query) * max over its points x of cos(query, x)
 
 with S the lexical score (thesphere.lexical.score) and c a weight that depends on the query and its lexical
-statistics alone, 0 unless vectors take part. The hit is the window's best passage. Order: score descending, then
-source (its name, then its uri), then start; windows without any evidence are no hits. Every score is float64 and
-none depends on how the sources are spread over parts.
+statistics alone, by a formula of the encoder (thesphere.encoders.joining); 0 unless vectors take part. The hit is
+the window's best passage. Order: score descending, then source (its name, then its uri), then start; windows
+without any evidence are no hits. Every score is float64 and none depends on how the sources are spread over
+parts.
 """
 
 import time
@@ -27,16 +28,6 @@ from thesphere.sphere.part import PartReader
 from thesphere.sphere.record import Identity
 from thesphere.sphere.view import View
 from thesphere.types import Cost
-
-
-def vector_weight(flatness: float, coverage: float) -> float:
-    """How much a unit of cosine counts beside the lexical score, from the query's lexical statistics alone.
-
-    Where words single out one document they are right; where ten score alike (`flatness`) an encoder knows more.
-    A query whose words the collection hardly has (another language, damaged words) is one that an encoder hardly
-    knows either; the n-grams still do. The numbers were chosen on SciFact's training queries (docs/decisions.md).
-    """
-    return 18.0 * flatness**2 * max(coverage, 0.6) ** 8
 
 
 @dataclass(frozen=True)
@@ -62,7 +53,7 @@ def search_text(
     scores = view.lexical.score(analyse(text))
     vector, c = None, 0.0
     if encoder is not None and view.vectors is not None:
-        c = vector_weight(scores.flatness, scores.coverage)
+        c = encoder.joining.weight(scores.flatness, scores.coverage)
         vector = encoder.encode([text.encode("utf-8", "surrogatepass")])[0]
     ranked = (
         _rank(view, scores.parts, k) if vector is None else _rank_joined(view, scores.parts, vector, c, k)

@@ -1,0 +1,402 @@
+"""`sphere` and `sphere-light`: our own encoders, bytes in, with 8-bit weights that come with the package.
+
+A text is read as patches of about a word (nn/grams.py); the network (nn/sphere.py) sees at most 256 of them at
+once. Each patch gets a vector and a prominence, and the text's embedding is the mean over its patches of
+prominence times vector. Work goes by batches of windows of many texts: products of int8 matrices, exact in any
+order, and between them the kernels of encoders/kernels.py, which never look beyond a window. So a row is the same
+to the last bit in any company, in any order and by any number of threads.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from thesphere.encoders import kernels
+from thesphere.encoders.joining import Joining
+from thesphere.errors import FormatError, InputError, NotFoundError
+from thesphere.nn import grams, integer
+from thesphere.nn.sphere_shape import WINDOW, SphereShape, checked_sphere_shape, lengthening, places
+
+VERSION = 1  # of the arithmetic; another one would make other vectors of the same weights
+SHA256 = {
+    "sphere": "ad81e4c6e1b6ee9f04c9d7669ef1809752369d102b2c052bab0ea408073ee644",
+    "sphere-light": "db98f75efebe224af9c8f0b10016275e11acc8d73b1c8af1ae4a057f30713d51",
+}
+"""Of the weights that come with the package, beside this file."""
+WEIGHTS = "weights.safetensors"
+"""What `thesphere train encoder` calls the weights in the folder that it writes."""
+MOST_BYTES = 1 << 28  # of a file of weights
+BATCH = 128  # patches that pass through the layers together, or one window; no result depends on it
+PIECE = 1 << 18  # bytes that are cut into patches at once; a longer text is cut behind a blank
+
+
+@dataclass(frozen=True, eq=False)
+class Description:
+    """What the encoder sees in one text, patch by patch.
+
+    Attributes:
+        at: int64 [P], the first byte of each patch; it ends where the next one begins.
+        embeddings: float32 [P, D], pre-norm; their mean over the patches is the text's, up to 8-bit rounding.
+        prominence: float32 [P], above 0: the weight of each patch, which is a factor of its embedding.
+        shells: float32 [P, S], probabilities of the shells from the innermost to the outermost.
+        cones: float32 [P, C], affinities to the cones; they sum to 1.
+    """
+
+    at: np.ndarray
+    embeddings: np.ndarray
+    prominence: np.ndarray
+    shells: np.ndarray
+    cones: np.ndarray
+
+    @property
+    def shell(self) -> np.ndarray:
+        """int64 [P], the most probable shell of each patch."""
+        return self.shells.argmax(1)
+
+
+@dataclass(frozen=True, eq=False)
+class SphereEncoder:
+    """One of the encoders with its weights.
+
+    Attributes:
+        id: name, version of the arithmetic, the beginning of the weights' SHA-256, and the path if they are a
+            user's.
+        shape: sizes of the network.
+        tensors: those of the file.
+    """
+
+    id: str
+    shape: SphereShape = field(repr=False)
+    tensors: dict[str, np.ndarray] = field(repr=False)
+    storage: Literal["int8", "float32"] = field(default="float32", init=False)
+    norm_meaning: str = field(
+        default="The norm of a sphere vector is the length of the mean of prominence times vector over the text's"
+        " patches: it grows with the prominence of its words and shrinks as their vectors part, which they do in"
+        " longer texts.",
+        init=False,
+        repr=False,
+    )
+    joining: Joining = Joining()
+
+    @property
+    def width(self) -> int:
+        """D, the number of columns."""
+        return self.shape.embedding
+
+    def state(self) -> dict[str, np.ndarray]:
+        """{}: the id tells of the weights."""
+        return {}
+
+    def encode(self, texts: Sequence[bytes]) -> np.ndarray:
+        """float32 [N, width], pre-norm; see `Encoder.encode`. Texts without patches give rows of zeros.
+
+        Raises:
+            InputError: too little memory.
+            FormatError: the weights are such that a number overflows.
+        """
+        try:
+            pooled = np.zeros((len(texts), self.shape.width), np.float32)
+            counts = np.zeros(len(texts), np.int64)
+            for owner, patches in self._read(texts):
+                np.add.at(counts, owner, np.diff(patches.begins))
+                for begins, window_owner in _windows(patches.begins):
+                    h, prominence = self._forward(patches, begins)
+                    kernels.pool(h, prominence, begins - begins[0], owner[window_owner], pooled)
+            out = np.empty((len(texts), self.width), np.float32)
+            kernels.project(pooled, counts, self._raw, out)
+        except MemoryError:
+            raise InputError(
+                f"too little memory to embed {len(texts):,} texts at once: give fewer, or close other programs"
+            ) from None
+        self._check(out)
+        return out
+
+    def describe(self, text: bytes) -> Description:
+        """What the encoder sees in one text, patch by patch; P = 0 for a text of nothing but blanks.
+
+        Raises:
+            InputError, FormatError: as in `encode`.
+        """
+        shape, done, offset = self.shape, [], 0
+        try:
+            for piece in _pieces(text):
+                _, patches = next(self._read([piece]))
+                for begins, _ in _windows(patches.begins):
+                    h, prominence = self._forward(patches, begins)
+                    levels, sizes = np.empty(h.shape, np.int8), np.empty(len(h), np.float32)
+                    kernels.quantise(h, levels, sizes)
+                    raw, shells, cones = (
+                        self._matrices[name](levels) * sizes[:, None] * self._matrices[name].scale
+                        for name in ("raw", "shells", "cones")
+                    )
+                    done.append(
+                        (
+                            patches.at[begins[0] : begins[-1]] + offset,
+                            raw * prominence[:, None],
+                            prominence,
+                            _softmax(shells + self.tensors["shells.bias"]),
+                            _softmax(cones + self.tensors["cones.bias"]),
+                        )
+                    )
+                offset += len(piece)
+        except MemoryError:
+            raise InputError(f"too little memory to describe a text of {len(text):,} bytes") from None
+        if not done:
+            empty = [np.empty((0, n), np.float32) for n in (shape.embedding, shape.shells, shape.cones)]
+            return Description(np.empty(0, np.int64), empty[0], np.empty(0, np.float32), *empty[1:])
+        found = Description(*(np.concatenate(each) for each in zip(*done, strict=True)))
+        self._check(found.embeddings)
+        return found
+
+    def _check(self, rows: np.ndarray) -> None:
+        if not np.isfinite(rows).all():
+            raise FormatError(f"the weights of {self.id} make numbers overflow: train or fetch them again")
+
+    @cached_property
+    def _matrices(self) -> dict[str, integer.Matrix]:
+        return {
+            name: integer.Matrix(self.tensors[name], self.tensors[f"{name}.scale"])
+            for name in self.shape.matrices()
+        }
+
+    @cached_property
+    def _raw(self) -> np.ndarray:
+        """float32 [D, E]: the last matrix, for what is pooled."""
+        return np.ascontiguousarray((self.tensors["raw"] * self.tensors["raw.scale"][:, None]).T)
+
+    @cached_property
+    def _places(self) -> tuple[np.ndarray, np.ndarray]:
+        return places(self.shape)
+
+    def _read(self, texts: Sequence[bytes]) -> Iterator[tuple[np.ndarray, grams.Patches]]:
+        """(whose each piece is, the patches of the pieces), about PIECE bytes at a time."""
+        pieces, owner, held = [], [], 0
+        for text, data in enumerate(texts):
+            for piece in _pieces(data):
+                if held + len(piece) > PIECE and pieces:
+                    yield np.array(owner, np.int64), self._patches(pieces)
+                    pieces, owner, held = [], [], 0
+                pieces.append(piece)
+                owner.append(text)
+                held += len(piece)
+        if pieces:
+            yield np.array(owner, np.int64), self._patches(pieces)
+
+    def _patches(self, pieces: list[bytes]) -> grams.Patches:
+        begins = np.cumsum([0, *map(len, pieces)], dtype=np.int64)
+        return grams.patches(np.frombuffer(b"".join(pieces), np.uint8), begins, self.shape.rows)
+
+    def _forward(self, patches: grams.Patches, begins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(h float32 [P, D], prominence float32 [P]) of the windows that begin at patches begins[:-1]."""
+        tensors, shape, matrices = self.tensors, self.shape, self._matrices
+        some, count = slice(begins[0], begins[-1]), begins[-1] - begins[0]
+        begins = begins - begins[0]
+        word = patches.word[some]
+        levels, sizes = np.empty((count, 2 * shape.table), np.int8), np.empty(count, np.float32)
+        kernels.gather(
+            tensors["table"], word, patches.symbol[some], patches.gram_begins[some.start : some.stop + 1],
+            patches.gram, patches.size[some], _LENGTHENING, levels, sizes,
+        )  # fmt: skip
+        h = np.empty((count, shape.width), np.float32)
+        kernels.locate(begins, word, tensors["rarity"], *self._places, tensors["place"], h)
+        sums, scale = matrices["input"](levels), matrices["input"].scale
+
+        def normalised(gain: str) -> tuple[np.ndarray, np.ndarray]:
+            levels, out = np.empty(h.shape, np.int8), np.empty(count, np.float32)
+            integer.add_normalise(h, sums, sizes, scale, tensors[gain], levels, out)
+            return levels, out
+
+        for layer in range(shape.layers):
+            levels, sizes = normalised(f"{layer}.norm")
+            if shape.heads:
+                matrix = matrices[f"{layer}.attend"]
+                levels, sizes = self._attend(
+                    matrix(levels), sizes, matrix.scale, tensors[f"{layer}.slope"], begins
+                )
+                sums, scale = matrices[f"{layer}.out"](levels), matrices[f"{layer}.out"].scale
+                levels, sizes = normalised(f"{layer}.wide_norm")
+                up, matrix = matrices[f"{layer}.up"], matrices[f"{layer}.down"]
+                wide, out = np.empty((count, shape.hidden), np.int8), np.empty(count, np.float32)
+                kernels.square(up(levels), sizes, up.scale, wide, out)
+            else:
+                into, matrix = matrices[f"{layer}.in"], matrices[f"{layer}.out"]
+                wide, out = np.empty_like(levels), np.empty_like(sizes)
+                kernels.mix(into(levels), sizes, into.scale, tensors[f"{layer}.kernel"], begins, wide, out)
+            sums, sizes, scale = matrix(wide), out, matrix.scale
+        prominence = np.empty(count, np.float32)
+        bias = tensors["prominence.bias"][0]
+        kernels.weigh_patches(h, sums, sizes, scale, tensors["norm"], tensors["prominence"], bias, prominence)
+        return h, prominence
+
+    def _attend(
+        self, sums: np.ndarray, sizes: np.ndarray, scale: np.ndarray, slope: np.ndarray, begins: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Attention within each window; levels int8 [P, D] and sizes [P] of what the heads bring."""
+        shape, count = self.shape, len(sums)
+        cones, heads, width = shape.cones, shape.heads // shape.cones, shape.head
+        query, key = np.empty((cones, heads, count, width), np.int8), np.empty((cones, count, width), np.int8)
+        value = np.empty((cones, width, count), np.int8)
+        query_size = np.empty((cones, heads, count), np.float32)
+        key_size = np.empty((cones, count), np.float32)
+        value_size = np.empty((len(begins) - 1, cones, width), np.float32)
+        kernels.split(sums, sizes, scale, begins, query, query_size, key, key_size, value, value_size)
+        weights, totals = np.empty((2 * heads * count, count), np.int8), np.empty(heads * count, np.int32)
+        row = np.empty((count, shape.width), np.float32)
+        for cone in range(cones):
+            products = integer.Matrix(key[cone], key_size[cone])(query[cone].reshape(-1, width))
+            here = slice(cone * heads, (cone + 1) * heads)
+            kernels.weigh(products, query_size[cone], key_size[cone], slope[here], begins, weights, totals)
+            brought = integer.Matrix(value[cone], value_size[:, cone])(weights)
+            kernels.join(cone, brought, totals, value_size, begins, row)
+        levels, out = np.empty(row.shape, np.int8), np.empty(count, np.float32)
+        kernels.quantise(row, levels, out)
+        return levels, out
+
+
+_LENGTHENING = lengthening()
+
+
+def open_sphere(name: str) -> SphereEncoder:
+    """Open one of the encoders.
+
+    Args:
+        name: "sphere" or "sphere-light", for the weights that come with the package; "sphere:PATH" or
+            "sphere-light:PATH" for a file of weights, or the folder that `thesphere train encoder` wrote; or an
+            id that a collection kept.
+
+    Raises:
+        InputError: an id of another version or of other weights: their vectors would not match.
+        NotFoundError: no such file.
+        FormatError: the weights are damaged, those of the other encoder, or not those that the id tells of.
+    """
+    kept, colon, path = name.partition(":")
+    kind, slash, _ = kept.partition("/")
+    if not colon:
+        if slash and kept != id_of(kind, SHA256[kind]):
+            raise InputError(
+                f"the encoder {name} is not what this version has, {id_of(kind, SHA256[kind])}:"
+                " install the version of thesphere that made the collection, or ingest into another one"
+            )
+        return shipped(kind)
+    if not path.strip():
+        raise InputError(f"{name!r} lacks the weights: add the path of their file or folder")
+    place = Path(os.path.abspath(path))
+    place = place / WEIGHTS if place.is_dir() else place
+    data = _bytes(place)
+    found = id_of(kind, hashlib.sha256(data).hexdigest())
+    if slash and found != kept:
+        raise FormatError(f"{place} holds other weights, {found}, than the collection was made with, {kept}")
+    return load_sphere(data, kind, f"{found}:{place}", str(place))
+
+
+@cache
+def shipped(kind: str) -> SphereEncoder:
+    """The encoder whose weights come with the package, "sphere" or "sphere-light"; read on first use.
+
+    Raises:
+        FormatError: they are missing or not what was shipped.
+    """
+    path = Path(__file__).with_name(f"{kind.replace('-', '_')}.safetensors")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise FormatError(f"{path} cannot be read ({error.strerror}): reinstall thesphere") from None
+    if hashlib.sha256(data).hexdigest() != SHA256[kind]:
+        raise FormatError(f"{path} is damaged, its SHA-256 is another: reinstall thesphere")
+    return load_sphere(data, kind, id_of(kind, SHA256[kind]), str(path))
+
+
+def id_of(kind: str, sha256: str) -> str:
+    """The id of the encoder with these weights."""
+    return f"{kind}/{VERSION}-{sha256[:12]}"
+
+
+def load_sphere(data: bytes, kind: str, id: str, where: str) -> SphereEncoder:
+    """An encoder of the bytes of a safetensors file.
+
+    Args:
+        kind: "sphere", whose layers have attention, or "sphere-light", whose layers have none.
+        id: of the encoder.
+        where: what errors call the file.
+
+    Raises:
+        FormatError: no safetensors, or tensors missing, too many, of another type or shape, or not finite; or
+            those of the other encoder.
+        InputError: too little memory.
+    """
+    try:
+        tensors = load(data)
+        shape = checked_sphere_shape(tensors, where)
+    except SafetensorError as error:
+        raise FormatError(f"{where} cannot be read as safetensors: {error}") from None
+    except MemoryError:
+        raise InputError(f"too little memory for the {len(data):,} bytes of {where}") from None
+    if empty := [name for name, tensor in tensors.items() if not tensor.size]:
+        raise FormatError(f"{where}: nothing is in {', '.join(sorted(empty))}")
+    if bool(shape.heads) != (kind == "sphere"):
+        other = "sphere" if shape.heads else "sphere-light"
+        raise FormatError(f"{where} holds the weights of {other}, not of {kind}: open {other}:{where}")
+    return SphereEncoder(id, shape, tensors)
+
+
+def _bytes(path: Path) -> bytes:
+    """The bytes of a user's file of weights."""
+    try:
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise FormatError(f"{path} has {size:,} bytes; weights of an encoder have at most {MOST_BYTES:,}")
+        return path.read_bytes()
+    except OSError as error:
+        raise NotFoundError(
+            f"the weights {path} cannot be read ({error.strerror}); give what thesphere train encoder wrote"
+        ) from None
+    except MemoryError:
+        raise InputError(f"too little memory for the weights {path}") from None
+
+
+def _pieces(text: bytes) -> Iterator[bytes]:
+    """The text, cut behind blanks where it is longer than PIECE; where there is none, between characters."""
+    first = 0
+    while len(text) - first > PIECE:
+        last = first + PIECE
+        cut = max(text.rfind(b" ", first, last), text.rfind(b"\n", first, last)) + 1
+        if not cut:
+            cut = last
+            while cut > last - 3 and text[cut] & 0xC0 == 0x80:
+                cut -= 1
+        yield text[first:cut]
+        first = cut
+    yield text[first:]
+
+
+def _windows(begins: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Batches of windows that follow one another: (first patch of each and the end of the last, whose each is).
+
+    The windows of a text are as even as can be.
+    """
+    sizes, owners = [], []
+    for owner, count in enumerate(np.diff(begins).tolist()):
+        windows = -(-count // WINDOW)
+        cuts = [count * window // windows for window in range(windows + 1)] if windows else []
+        sizes += [after - before for before, after in zip(cuts[:-1], cuts[1:], strict=True)]
+        owners += [owner] * windows
+    first, at = 0, 0
+    while first < len(sizes):
+        ends = [at + sizes[first]]
+        while first + len(ends) < len(sizes) and ends[-1] + sizes[first + len(ends)] - at <= BATCH:
+            ends.append(ends[-1] + sizes[first + len(ends)])
+        yield np.array([at, *ends], np.int64), np.array(owners[first : first + len(ends)], np.int64)
+        first, at = first + len(ends), ends[-1]
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    e = np.exp(logits - logits.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
