@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from thesphere.cli.app import COMMANDS
+from thesphere.cli.app import COMMANDS, NESTED
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -38,8 +38,8 @@ def test_every_option_of_the_readme_exists(capsys: pytest.CaptureFixture[str]):
     from thesphere.cli.app import run
 
     told = "--debug --user --no-deps "  # the last two are options of pip
-    for name in COMMANDS:
-        run([name, "--help"])
+    for line in [*([name] for name in COMMANDS), *([name, each] for name in NESTED for each in NESTED[name])]:
+        run([*line, "--help"])
         told += capsys.readouterr().out
     for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)):
         assert option in told, option

@@ -17,7 +17,7 @@ from test_lexical import reference
 import thesphere.sphere.batch as batch_module
 import thesphere.sphere.ingest as ingest_module
 import thesphere.sphere.sphere as sphere_module
-from thesphere.encoders import open_encoder
+from thesphere.encoders import Joining, open_encoder
 from thesphere.errors import FormatError, InputError, NotFoundError, SphereError, VerifyError
 from thesphere.sphere import Hit, Sphere
 from thesphere.store import map_tensors, write_tensors
@@ -33,6 +33,7 @@ class Fake:
     width = WIDTH
     storage: Literal["int8", "float32"] = "float32"
     norm_meaning = "The norm means nothing."
+    joining = Joining()
 
     def encode(self, texts: Sequence[bytes]) -> np.ndarray:
         return np.stack([self.one(text) for text in texts]) if texts else np.empty((0, WIDTH), np.float32)

@@ -7,6 +7,7 @@
 import os
 import sys
 import traceback
+from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import TextIO
 
@@ -25,6 +26,7 @@ COMMANDS = {
     "fill": ("fill:fill", "Give every point a radius, a shell and a place on the chart."),
     "map": ("map:map_", "Draw the sphere: one HTML file that opens offline."),
     "roots": ("roots:roots", "Divide the points into cells: the index for searches with vectors."),
+    "train": ("train:train", "Train an entropy model or an encoder on texts of yours."),
     "import": ("exchange:import_", "Take in embeddings that were made elsewhere."),
     "export": ("exchange:export", "Write all points to a safetensors file."),
     "remove": ("manage:remove", "Remove sources."),
@@ -32,6 +34,9 @@ COMMANDS = {
     "verify": ("manage:verify", "Read every stored byte again and compare."),
     "doctor": ("doctor:doctor", "What this machine offers and what is missing."),
 }
+
+NESTED = {"train": ("entropy", "encoder")}
+"""Commands of commands."""
 
 app = App(
     name="thesphere",
@@ -100,18 +105,21 @@ def _say(line: str, stream: TextIO) -> None:
         pass
 
 
-def _unknown(name: str) -> str:
-    near = get_close_matches(name, COMMANDS, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(COMMANDS)}"
+def _unknown(name: str, known: Iterable[str] = COMMANDS) -> str:
+    near = get_close_matches(name, known, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known)}"
     return f"there is no command {name!r}; {hint}"
 
 
 def _usage(error: CycloptsError, given: list[str]) -> str:
     """What was wrong with the call, and where help is found."""
-    if isinstance(error, UnknownCommandError):
-        return _unknown(given[0] if given else "")
-    error.verbose = False
     command = given[0] if given and given[0] in COMMANDS else ""
+    inner = NESTED.get(command, ())
+    if isinstance(error, UnknownCommandError):
+        return _unknown(given[1] if inner else given[0], inner or COMMANDS)
+    error.verbose = False
+    if len(given) > 1 and given[1] in inner:
+        command += f" {given[1]}"
     told = " ".join(str(error).split()).rstrip(".") + "."
     if isinstance(error, MissingArgumentError) and error.argument is not None:
         told = f"{error.argument.name} is missing."

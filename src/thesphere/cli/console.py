@@ -103,6 +103,21 @@ def terminal_width() -> int:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else 120
 
 
+def sparkline(values: Sequence[float], width: int = 60) -> str:
+    """A curve as one line of blocks, lowest to highest; "" where the terminal cannot show them."""
+    marks = "▁▂▃▄▅▆▇█"
+    try:
+        marks.encode(sys.stderr.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return ""
+    if len(values) > width:
+        cuts = [len(values) * i // width for i in range(width + 1)]
+        pairs = zip(cuts[:-1], cuts[1:], strict=True)
+        values = [sum(values[a:b]) / (b - a) for a, b in pairs]
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    return "".join(marks[int((value - low) / ((high - low) or 1) * 7.999)] for value in values)
+
+
 def shown_path(path: str) -> str:
     """A path that a terminal can open from here: relative if it lies below the current folder."""
     here = os.getcwd()
@@ -114,11 +129,11 @@ class Bar(AbstractContextManager):
 
     def __init__(self) -> None:
         self._rich: RichProgress | None = None
-        self._visible = sys.stderr.isatty()
+        self.visible = sys.stderr.isatty()
 
     def start(self, label: str, total: int | None = None, unit: str = "B") -> None:
         """Begin a task; the one before it has ended."""
-        if not self._visible:
+        if not self.visible:
             return
         from rich.console import Console
         from rich.progress import (
@@ -146,6 +161,11 @@ class Bar(AbstractContextManager):
         """`amount` more units are done."""
         if self._rich is not None:
             self._rich.advance(self._rich.task_ids[0], amount)
+
+    def describe(self, label: str) -> None:
+        """Another label for the task."""
+        if self._rich is not None:
+            self._rich.update(self._rich.task_ids[0], description=label)
 
     def finish(self) -> None:
         """The task has ended; its bar goes."""

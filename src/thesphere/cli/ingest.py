@@ -39,9 +39,12 @@ def ingest(
     points
         What gets an embedding (passage).
     encoder
-        lsa, minilm, sentence-transformers:NAME_OR_PATH or none (lsa).
+        lsa, sphere, sphere-light, minilm, sentence-transformers:NAME_OR_PATH or none (lsa). sphere:PATH and
+        sphere-light:PATH have weights of your own (`thesphere train encoder`).
     entropy
-        The model that decides where bytes are cut: light, or small, a trained network (light).
+        The model that decides where bytes are cut: light; small or large, trained networks (small-jax and
+        large-jax on an accelerator); or the PATH of weights, of `thesphere train entropy` or of a published
+        byte-latent model (light).
     passage_bytes
         The most that a passage holds, 64 to 4096 (512).
     target_patch_bytes

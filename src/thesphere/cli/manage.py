@@ -1,5 +1,7 @@
 """`thesphere info`, `remove`, `compact` and `verify`: what a collection holds, and its care."""
 
+from pathlib import Path
+
 from thesphere.cli.console import Bar, Flag, Json, count_words, misuse, put_json, shown_path, size_words, talk
 from thesphere.readers import path_of
 from thesphere.sphere import Sphere
@@ -36,6 +38,8 @@ def info(collection: str, /, *, sources: Flag = False, json: Json = False) -> in
             value = ", ".join(f"{count:,} {kind}" for kind, count in value.items()) or "none"
         elif name in _BYTES:
             value = f"{size_words(value)} ({value:,})" if isinstance(value, int) else value
+        elif name in ("encoder", "entropy") and _gone(str(value)):
+            value = f"{value} (the file is gone)"
         elif isinstance(value, bool):
             value = "yes" if value else "no"
         elif isinstance(value, int):
@@ -44,6 +48,12 @@ def info(collection: str, /, *, sources: Flag = False, json: Json = False) -> in
     for row in rows:
         print(f"{row['bytes']:>12,}  {row['modality']:<7} {row['name']}")
     return 0
+
+
+def _gone(name: str) -> bool:
+    """Whether an encoder or entropy model has weights of the user's own that lie no longer where they did."""
+    path = name.partition(":")[2]
+    return path.startswith("/") and not Path(path).exists()
 
 
 def remove(collection: str, /, *names: str, json: Json = False) -> int:

@@ -1,25 +1,41 @@
-"""The arithmetic of the small byte model without JAX: exact 8-bit products, and what lies between two of them.
+"""The arithmetic of the byte models without JAX: exact 8-bit products, and what lies between two of them.
 
 A row of float32 is kept as int8 levels and the size of one level. Products of levels are integers, exact in any
 order. Everything else is element-wise within one row or a sum of 16 partial sums in a fixed order, without
 fused multiply-adds and with an exponential of our own: a row's result depends on the row alone, not on its
 neighbours, on threads or on the processor. Only the last step takes a logarithm from the C library, in float64,
 and rounds it to float32. The equations are those of nn/recurrent.py.
+
+Loops are written so that compilers make wide instructions of them: largest elements and sums of 16 are folded in
+place, 16 apart, and rounding to integers is an addition (`_INTEGER`).
 """
 
+import math
 from functools import cache
 
 import numpy as np
 from numba import njit
 
 from thesphere.nn.contexts import KNOWN, SEEN, STATES
+from thesphere.nn.shape import BYTE_WIDTH, KNOWN_WIDTH, SECOND_WIDTH, SEEN_WIDTH
 
 _F = np.float32
 _LOG2E, _LN2_HIGH, _LN2_LOW = _F(1.44269504), _F(0.693359375), _F(-2.12194440e-4)
 _C6, _C5, _C4, _C3 = _F(1.9875691e-4), _F(1.3981999e-3), _F(8.3334519e-3), _F(4.1665796e-2)
 _C2, _C1, _ONE, _ZERO = _F(1.6666665e-1), _F(0.5), _F(1), _F(0)
 _LOWEST, _HIGHEST, _LEVELS, _TINY, _EPSILON = _F(-87), _F(87), _F(127), _F(1e-12), _F(1e-6)
-_BIAS, _SHIFT, _MASK = np.int32(127), np.int32(23), np.int32(0x7FFFFFFF)
+_SHIFT, _UNIT, _MASK = np.int32(23), np.int32(127 << 23), np.int32(0x7FFFFFFF)
+_INTEGER = _F(3 << 22)  # x + this is rounded as by rint, and its low bits are those of the integer
+_LINE = 64  # bytes of a cache line
+_BYTE, _KNOWN, _SEEN, _SECOND = (w // 8 for w in (BYTE_WIDTH, KNOWN_WIDTH, SEEN_WIDTH, SECOND_WIDTH))
+
+
+def aligned(shape: tuple[int, ...], kind: type) -> np.ndarray:
+    """An array that begins where a cache line does: products of and into such rows take half the time."""
+    size = math.prod(shape) * np.dtype(kind).itemsize
+    room = np.empty(size + _LINE, np.uint8)
+    begin = -room.ctypes.data % _LINE
+    return room[begin : begin + size].view(kind).reshape(shape)
 
 
 class Matrix:
@@ -32,18 +48,29 @@ class Matrix:
 
     def __init__(self, levels: np.ndarray, scale: np.ndarray) -> None:
         self.scale = scale
+        self._outputs = len(levels)
         if numkong_is_exact():
             import numkong
 
             packed = numkong.dots_pack(levels)
-            self._product = lambda rows: np.asarray(numkong.dots_packed(rows, packed))
+
+            def product(rows: np.ndarray, out: np.ndarray) -> None:
+                there = numkong.from_pointer(out.ctypes.data, out.shape, "int32", owner=out)
+                numkong.dots_packed(rows, packed, out=there)
         else:  # float32 holds every integer up to 2^24, so BLAS may add in any order
             wide = np.ascontiguousarray(levels.T, np.float32)
-            self._product = lambda rows: (rows.astype(np.float32) @ wide).astype(np.int32)
 
-    def __call__(self, levels: np.ndarray) -> np.ndarray:
-        """int32 [T, outputs]: exact sums of products with `levels`, int8 [T, inputs]."""
-        return self._product(levels)
+            def product(rows: np.ndarray, out: np.ndarray) -> None:
+                out[:] = rows.astype(np.float32) @ wide
+
+        self._product = product
+
+    def __call__(self, levels: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """int32 [T, outputs]: exact sums of products with `levels`, int8 [T, inputs]; `out`: where they go."""
+        if out is None:
+            out = aligned((len(levels), self._outputs), np.int32)
+        self._product(levels, out)
+        return out
 
 
 @cache
@@ -64,10 +91,12 @@ def numkong_is_exact() -> bool:
 def _exp(x):
     """e^x in float32, x cut to +-87: the polynomial of Cephes' expf."""
     x = min(max(x, _LOWEST), _HIGHEST)
-    n = np.rint(x * _LOG2E)
+    shifted = x * _LOG2E + _INTEGER
+    n = shifted - _INTEGER
     r = x - n * _LN2_HIGH - n * _LN2_LOW
     p = ((((_C6 * r + _C5) * r + _C4) * r + _C3) * r + _C2) * r + _C1
-    return (p * r * r + r + _ONE) * np.int32((np.int32(n) + _BIAS) << _SHIFT).view(np.float32)
+    power = np.int32((_F(shifted).view(np.int32) << _SHIFT) + _UNIT).view(np.float32)  # 2^n
+    return (p * r * r + r + _ONE) * power
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
@@ -75,54 +104,60 @@ def _quantise(row, levels):
     """Writes the int8 levels of a float32 row; returns the size of one level."""
     top = np.int32(0)
     bits = row.view(np.int32)
-    for c in range(len(row)):
-        top = max(
-            top, bits[c] & _MASK
-        )  # |x| is ordered as its bits are, and integers compare in wide registers
+    for c in range(len(row)):  # |x| is ordered as its bits are; told to be 32 of them, or numba takes 64
+        top = max(top, np.int32(bits[c] & _MASK))
     largest = max(np.int32(top).view(np.float32), _TINY)
     up = _LEVELS / largest
     for c in range(len(row)):
-        levels[c] = np.int8(np.rint(row[c] * up))
+        levels[c] = np.int8(_F(row[c] * up + _INTEGER).view(np.int32))
     return largest / _LEVELS
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def gather(byte, known, expected, second, tables, begins, out):
-    """out int8 [T, INPUT]: the rows of the four tables for each position, side by side."""
+    """out [T, INPUT / 8]: the rows of the four tables for each position, side by side, as words of 8 bytes.
+
+    Copies of so many words as are known beforehand are a few loads and stores each; slices were calls.
+    """
     byte_table, known_table, seen_table, second_table = tables
-    b, k, s, t = byte_table.shape[1], known_table.shape[1], seen_table.shape[1], second_table.shape[1]
     for at in range(len(byte)):
         row = out[at]
-        row[:b] = byte_table[byte[at]]
-        to = b
+        for c in range(_BYTE):
+            row[c] = byte_table[byte[at], c]
+        to = _BYTE
         for which in range(KNOWN):
-            row[to : to + k] = known_table[begins[which] + known[at, which]]
-            to += k
+            here = begins[which] + known[at, which]
+            for c in range(_KNOWN):
+                row[to + c] = known_table[here, c]
+            to += _KNOWN
         for which in range(SEEN):
-            row[to : to + s] = seen_table[which * STATES * 256 + expected[at, which]]
-            to += s
+            here = which * STATES * 256 + expected[at, which]
+            for c in range(_SEEN):
+                row[to + c] = seen_table[here, c]
+            to += _SEEN
         for which in range(SEEN):
-            row[to : to + t] = second_table[which * 256 + second[at, which]]
-            to += t
+            here = which * 256 + second[at, which]
+            for c in range(_SECOND):
+                row[to + c] = second_table[here, c]
+            to += _SECOND
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def add_normalise(h, sums, sizes, scale, gain, levels, out_sizes):
     """h [T, D] += sums * sizes * scale; then levels, out_sizes: h over its root mean square, times `gain`."""
     width = h.shape[1]
-    part, row = np.zeros(16, np.float32), np.empty(width, np.float32)
+    row = np.empty(width, np.float32)
     for at in range(len(h)):
         here, size, added = h[at], sizes[at], sums[at]
         for c in range(width):
             here[c] += np.float32(added[c]) * size * scale[c]
-        for c in range(16):
-            part[c] = _ZERO
-        for block in range(0, width, 16):
-            for c in range(16):
-                part[c] += here[block + c] * here[block + c]
+        for c in range(width):
+            row[c] = here[c] * here[c]
+        for c in range(16, width):
+            row[c] += row[c - 16]
         total = _ZERO
-        for c in range(16):
-            total += part[c]
+        for c in range(width - 16, width):
+            total += row[c]
         over = _ONE / np.sqrt(total / np.float32(width) + _EPSILON)
         for c in range(width):
             row[c] = here[c] * (over * gain[c])
@@ -159,24 +194,25 @@ def recur(byte, sums, sizes, scale, bias, state, levels, out_sizes):
 @njit(cache=True, nogil=True, error_model="numpy")
 def judge(sums, sizes, scale, bias, following, entropies, costs):
     """Of the softmax over 256 logits, in nats: its entropy, and -ln of what it gives the byte that follows."""
-    logits, mass, terms = np.empty(256, np.float32), np.zeros(16, np.float32), np.zeros(16, np.float32)
+    logits, mass, terms = np.empty(256, np.float32), np.empty(256, np.float32), np.empty(256, np.float32)
     for at in range(len(sums)):
         size, row = sizes[at], sums[at]
         for c in range(256):
-            logits[c] = np.float32(row[c]) * size * scale[c] + bias[c]
-        top = logits[0]
+            logits[c] = mass[c] = np.float32(row[c]) * size * scale[c] + bias[c]
+        for c in range(16, 256):
+            mass[c] = max(mass[c], mass[c - 16])
+        top = mass[240]
+        for c in range(241, 256):
+            top = max(top, mass[c])
         for c in range(256):
-            top = max(top, logits[c])
-        for c in range(16):
-            mass[c] = terms[c] = _ZERO
-        for block in range(0, 256, 16):
-            for c in range(16):
-                below = logits[block + c] - top
-                e = _exp(below)
-                mass[c] += e
-                terms[c] += e * below
+            below = logits[c] - top
+            mass[c] = _exp(below)
+            terms[c] = mass[c] * below
+        for c in range(16, 256):
+            mass[c] += mass[c - 16]
+            terms[c] += terms[c - 16]
         whole, weighted = 0.0, 0.0
-        for c in range(16):
+        for c in range(240, 256):
             whole += np.float64(mass[c])
             weighted += np.float64(terms[c])
         log = np.log(whole)

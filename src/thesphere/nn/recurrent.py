@@ -1,4 +1,4 @@
-"""The small byte model in JAX: what is trained, and the reference for its runtime in patches/small.py.
+"""The byte models in JAX: what is trained, and the reference for their runtime in patches/recurrent.py.
 
 Embeddings of the contexts (nn/contexts.py) are laid side by side and mixed by one matrix into a residual
 stream. Each block normalises it and runs a gated linear recurrence (minimal gated unit: the gate depends on
@@ -70,7 +70,7 @@ def parameters_of(tensors: Mapping[str, np.ndarray]) -> tuple[Shape, dict[str, A
     """The network of a file's tensors (`Shape.tensors`), for `forward` or for training on.
 
     Raises:
-        FormatError: they are not those of a small byte model.
+        FormatError: they are not those of a byte model.
     """
     shape = checked_shape(tensors, "the weights")
     made = {name: tensors[name].astype(np.float32) / 127 for name in TABLES}

@@ -1,4 +1,4 @@
-"""The sizes of the small byte model and the tensors of its file: one table for training and for running."""
+"""The sizes of the byte models and the tensors of their files: one table for training and for running."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -70,6 +70,13 @@ class Shape:
         return np.cumsum([0, *self.rows[:-1]]) + np.arange(KNOWN)
 
 
+SHAPES = {
+    "small": Shape(),
+    "large": Shape(512, 5, (4096, 10240, 14336, 12288, 8704, 8192, 9216)),
+}
+"""What is shipped; the large one has more in its matrices and less in its tables, and stays below 10 MB."""
+
+
 def checked_shape(tensors: Mapping[str, np.ndarray], where: str) -> Shape:
     """The shape of a file's tensors, all of which are as they must be.
 
@@ -78,7 +85,7 @@ def checked_shape(tensors: Mapping[str, np.ndarray], where: str) -> Shape:
     """
     norm, begins = tensors.get("norm"), tensors.get("begins")
     if norm is None or norm.ndim != 1 or begins is None or begins.shape != (KNOWN + 1,):
-        raise FormatError(f"{where} holds no small byte model: 'norm' and 'begins' are not what it has")
+        raise FormatError(f"{where} holds no byte model: 'norm' and 'begins' are not what it has")
     rows = tuple(np.diff(begins).tolist())
     if begins[0] != 0 or min(rows) < 0 or max(rows) > MOST_ROWS:
         raise FormatError(f"{where}: 'begins' gives tables of {rows} contexts; 0 to {MOST_ROWS} are possible")

@@ -72,7 +72,7 @@ class Ingest:
         writer: Writer,
         settings: Settings,
         encoder: Encoder | None,
-        model: EntropyModel,
+        model: EntropyModel | None,
         *,
         progress: Progress = SILENT,
     ) -> None:
@@ -209,6 +209,8 @@ class Ingest:
         return (data if size < WHOLE else None), digest.digest(), size
 
     def _windows(self, source: Source, also: Callable[[bytes], None] | None = None) -> Iterator[Window]:
+        assert self.model is not None  # only a run that takes nothing does without
+
         def tick(data: bytes) -> None:
             self.progress.advance(len(data))
             if also is not None:

@@ -86,8 +86,9 @@ class Sphere:
 
         Args:
             path: a folder, by custom NAME.sphere.
-            encoder: "lsa" (no weights), "minilm", "sentence-transformers:NAME_OR_PATH", "arrays" or "none".
-            entropy: the model that cuts patches, "light" or "small".
+            encoder: "lsa" (no weights), "sphere", "sphere-light", either with ":PATH" for weights of your own,
+                "minilm", "sentence-transformers:NAME_OR_PATH", "arrays" or "none".
+            entropy: the model that cuts patches: "light", "small", "large", or the path of weights.
             points: "passage" or "patch": what gets an embedding.
             passage_bytes: the most that a passage holds, 64 to 4096.
             target_patch_bytes: mean patch length that the threshold is calibrated to, 1 to 384.
@@ -334,7 +335,7 @@ class Sphere:
                         f"no source is called {name!r}; `thesphere info --sources` lists them"
                     )
             uris = sorted({uri for found in wanted.values() for uri in found})
-            run = Ingest(self.collection, writer, self.settings, self.encoder, self._model)
+            run = Ingest(self.collection, writer, self.settings, self.encoder, None)
             run.forget(uris)
             self._keep_indexed(writer, SILENT)
         return len(uris)
@@ -490,13 +491,19 @@ class Sphere:
 
     def _joining(self, vectors: bool | None) -> Encoder | None:
         """The encoder that joins a text query, if one does."""
-        if vectors is None:
-            vectors = self.settings.encoder not in ("lsa", "arrays", "none")
+        if vectors is None and self.settings.encoder in ("lsa", "arrays", "none"):  # they never join unasked
+            return None
         if vectors and self.settings.encoder == "arrays":
             raise InputError("these embeddings came from outside, a text cannot join them; give vector=")
         if vectors and self.settings.encoder == "none":
             raise InputError("this collection has no encoder; make one with encoder=")
-        return self.encoder if vectors else None
+        if vectors is False:
+            return None
+        try:
+            encoder = self.encoder
+        except (FormatError, NotFoundError) as error:  # weights that lie elsewhere
+            raise type(error)(f"{error}; without vectors (--no-vectors) words still answer") from None
+        return None if vectors is None and encoder is not None and encoder.joining.asked else encoder
 
     def prove(self, hits: Hits) -> None:
         """Prove an answer again by full enumeration: every live window or point is scored from the original
@@ -505,7 +512,7 @@ class Sphere:
         Raises:
             VerifyError: the answer differs, or the collection has changed since.
         """
-        prove(self.view, hits, self.encoder)
+        prove(self.view, hits, self.encoder if hits.request.joined else None)
 
     def points(self) -> Points:
         """All live points: embeddings, prominence, entropies and spans."""

@@ -1,4 +1,4 @@
-"""Documents laid side by side for training and judging: lanes read on and on, their states carried along.
+"""Documents laid side by side for training: lanes read on and on, their states carried along.
 
 Every document is preceded by a zero byte, which stands for "a text begins": the byte after it is predicted from
 nothing, the recurrence forgets what came before, and the memory of seen contexts is empty again. So a lane is
@@ -113,30 +113,3 @@ def training_lanes(
             size.append(part)
         at += part
     return np.array(first, np.int32), np.array(begin, np.int32), np.array(size, np.int32)
-
-
-def judging_lanes(
-    begins: np.ndarray, group: np.ndarray, lanes: int, chunk: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Whole documents dealt to lanes, longest first: (positions, groups), int32 [lanes, L], L a multiple of
-    `chunk`; -1 where a lane has ended.
-
-    Args:
-        begins: of `pack`.
-        group: [documents] what each document counts for.
-    """
-    sizes = np.diff(begins)
-    filled, members = np.zeros(lanes, np.int64), [[] for _ in range(lanes)]
-    for document in np.argsort(-sizes, kind="stable"):
-        lane = int(np.argmin(filled))
-        members[lane].append(document)
-        filled[lane] += sizes[document]
-    length = -(-int(filled.max()) // chunk) * chunk
-    positions, groups = np.full((lanes, length), -1, np.int32), np.full((lanes, length), -1, np.int32)
-    for lane, documents in enumerate(members):
-        at = 0
-        for d in documents:
-            positions[lane, at : at + sizes[d]] = begins[d] + np.arange(int(sizes[d]))
-            groups[lane, at : at + sizes[d]] = group[d]
-            at += sizes[d]
-    return positions, groups

@@ -1,35 +1,37 @@
-"""The training of the small byte model: state -> step -> log -> checkpoint, resumable, in JAX and optax.
+"""The steps by which byte models are trained, in JAX and optax; train/run.py takes them one after the other.
 
 Lanes read the packed corpora on and on (train/lanes.py); each step takes the next window of every lane, and the
 recurrent states are carried from window to window, gradients cut between them. Matrices are trained by Muon,
-everything else by Adam; the rate follows a cosine after a short rise. Only the seed and the number of steps
-matter for the result, apart from the order of sums on the device.
+everything else by Adam; the rate follows a cosine after a short rise. The settings make the result, apart from
+the order of sums on the devices. Text that is read many times is learnt by heart: matrices may decay against it.
+
+All devices that JAX sees take part: each reads its own lanes of the same text and adds its gradients to those of
+the others, so that every one of them holds the same parameters after every step.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
 
-from thesphere.errors import FormatError, InputError, MissingExtra
+from thesphere.errors import InputError, MissingExtra
 from thesphere.nn import gated
 from thesphere.nn.recurrent import forward, init
 from thesphere.nn.shape import TABLES, Shape
-from thesphere.train.lanes import Described, judging_lanes, training_lanes
+from thesphere.train.lanes import Described, training_lanes
 
 try:
     import jax
     import jax.numpy as jnp
     import optax
+    from jax.sharding import Mesh, NamedSharding
+    from jax.sharding import PartitionSpec as Of
 except ImportError:
     raise MissingExtra("the training of byte models", "jax") from None
 
-LOG_STEPS, SAVE_STEPS = 250, 2500
+LANES = "lanes"  # the one axis along which devices share the work
+SAME, OWN_LANES, OWN_STATES = Of(), Of(LANES), Of(None, LANES)
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,11 @@ class Settings:
 
     Args:
         steps: of lanes x window bytes each.
+        lanes: documents read side by side, a multiple of the number of devices.
         rate, table_rate: highest learning rates of matrices (Muon) and of the rest (Adam).
         rise: steps until the highest rate.
         floor: share of the highest rate that is left at the end.
+        decay: of the matrices, times the rate, at each step.
         seed: of the first parameters, the only random numbers of training.
         kernel: use the Pallas kernel (Nvidia GPUs) instead of the scan.
     """
@@ -52,6 +56,7 @@ class Settings:
     table_rate: float = 0.004
     rise: int = 300
     floor: float = 0.02
+    decay: float = 0.0
     seed: int = 0
     kernel: bool = False
 
@@ -77,9 +82,24 @@ class Text(NamedTuple):
 Step = Callable[[State, Text, np.float32], tuple[State, jax.Array]]
 
 
+def mesh() -> Mesh:
+    """All devices, in one row."""
+    return Mesh(np.array(jax.devices()), (LANES,))
+
+
+def _place(array, kind: Of) -> jax.Array:
+    return jax.device_put(array, NamedSharding(mesh(), kind))
+
+
 def to_device(text: Described) -> Text:
-    """The arrays of `text`, as the device holds them."""
-    return Text(*map(jnp.asarray, (text.byte, text.known, text.expected, text.second)))
+    """The arrays of `text`, as every device holds them."""
+    arrays = (text.byte, text.known, text.expected, text.second)
+    return Text(*(_place(array, SAME) for array in arrays))
+
+
+def _shared(work: Callable, given: tuple, made: tuple) -> Callable:
+    """`work` on every device, on its own lanes; given, made: how arguments and results lie on the devices."""
+    return jax.shard_map(work, mesh=mesh(), in_specs=given, out_specs=made, check_vma=False)
 
 
 def _optimiser(settings: Settings) -> optax.GradientTransformation:
@@ -88,7 +108,9 @@ def _optimiser(settings: Settings) -> optax.GradientTransformation:
     def label(parameters):
         return {name: "matrix" if _is_matrix(name) else "rest" for name in parameters}
 
-    muon = optax.contrib.muon(settings.rate, beta=0.95, consistent_rms=0.2, adam_b2=0.99)
+    muon = optax.contrib.muon(
+        settings.rate, beta=0.95, consistent_rms=0.2, adam_b2=0.99, weight_decay=settings.decay
+    )
     adam = optax.adam(settings.table_rate, b1=0.9, b2=0.99, eps=1e-10)
     return optax.chain(optax.clip_by_global_norm(1.0), optax.partition({"matrix": muon, "rest": adam}, label))
 
@@ -98,10 +120,23 @@ def _is_matrix(name: str) -> bool:
 
 
 def begin(shape: Shape, settings: Settings) -> State:
-    """The state before the first step."""
+    """The state before the first step.
+
+    Raises:
+        InputError: the devices cannot share the lanes evenly.
+    """
+    if settings.lanes % mesh().size:
+        raise InputError(f"{settings.lanes} lanes cannot be shared by {mesh().size} devices: give a multiple")
     parameters = jax.tree.map(jnp.asarray, init(shape, settings.seed))
     states = jnp.zeros((shape.blocks, settings.lanes, shape.width))
-    return State(parameters, _optimiser(settings).init(parameters), states, jnp.zeros((), jnp.int32))
+    state = State(parameters, _optimiser(settings).init(parameters), states, jnp.zeros((), jnp.int32))
+    return _placed(state)
+
+
+def _placed(state: State) -> State:
+    """`state` where the devices keep it."""
+    same = jax.tree.map(lambda array: _place(array, SAME), state)
+    return same._replace(states=_place(state.states, OWN_STATES))
 
 
 def schedule(settings: Settings, step: int) -> np.float32:
@@ -126,138 +161,36 @@ def make_step(shape: Shape, settings: Settings, sizes: list[int], shares: list[f
     """
     if settings.steps * settings.window >= 1 << 31:
         raise InputError(f"{settings.steps} steps of {settings.window} bytes: at most 2^31 bytes fit a lane")
-    first, start, size = map(jnp.asarray, training_lanes(sizes, shares, settings.lanes))
+    lanes = [_place(each, OWN_LANES) for each in training_lanes(sizes, shares, settings.lanes)]
     optimiser = _optimiser(settings)
     mix = gated.by_kernel if settings.kernel else gated.by_scan
 
     def loss_of(parameters, states, given: Text, target):
+        """The own share of the mean over all devices' lanes."""
         logits, states = forward(parameters, shape, *given, states, jnp.bfloat16, mix)
         nats = optax.softmax_cross_entropy_with_integer_labels(logits, target.astype(jnp.int32))
         asked = (target != 0).astype(jnp.float32)
-        return jnp.sum(nats * asked) / jnp.maximum(jnp.sum(asked), 1), states
+        return jnp.sum(nats * asked) / jnp.maximum(jax.lax.psum(jnp.sum(asked), LANES), 1), states
 
-    def step(state: State, text: Text, rate):
-        offsets = (first + state.step * settings.window % size) % size  # window * steps stays below 2 ** 31
+    def own_lanes(parameters, states, number, text: Text, first, start, size):
+        offsets = (first + number * settings.window % size) % size  # window * steps stays below 2 ** 31
         at = (offsets[:, None] + jnp.arange(settings.window + 1)) % size[:, None] + start[:, None]
         given = _take(text, at[:, :-1])
         target = jnp.take(text.byte, at[:, 1:])
-        (loss, states), gradients = jax.value_and_grad(loss_of, has_aux=True)(
-            state.parameters, state.states, given, target
-        )
+        differentiated = jax.value_and_grad(loss_of, has_aux=True)
+        (loss, states), gradients = differentiated(parameters, states, given, target)
+        return *jax.lax.psum((loss, gradients), LANES), states
+
+    kinds = (SAME, OWN_STATES, SAME, SAME, *[OWN_LANES] * len(lanes))
+    differentiate = _shared(own_lanes, kinds, (SAME, SAME, OWN_STATES))
+
+    def step(state: State, text: Text, rate):
+        loss, gradients, states = differentiate(state.parameters, state.states, state.step, text, *lanes)
         updates, optimiser_state = optimiser.update(gradients, state.optimiser, state.parameters)
         parameters = jax.tree.map(lambda p, u: p + rate * u, state.parameters, updates)
         return State(parameters, optimiser_state, states, state.step + 1), loss
 
     return jax.jit(step, donate_argnums=0)
-
-
-def train(
-    state: State,
-    step: Step,
-    text: Text,
-    settings: Settings,
-    *,
-    log: Callable[[str], None],
-    checkpoint: Path | None = None,
-) -> tuple[State, list[tuple[int, float]]]:
-    """Steps until `settings.steps` are done.
-
-    Args:
-        state: of `begin`, or of `resume`; used up.
-        step: of `make_step`.
-        log: gets a line every LOG_STEPS.
-        checkpoint: written every SAVE_STEPS and at the end; None: not at all.
-
-    Returns:
-        (the last state, the curve: step and mean bits per byte since the last entry).
-
-    Raises:
-        InputError: the loss is no longer finite.
-    """
-    began, curve, losses = time.monotonic(), [], []
-    at, spent = int(state.step), 0.0
-    while at < settings.steps:
-        state, loss = step(state, text, schedule(settings, at))
-        losses.append(loss)
-        at += 1
-        if at % LOG_STEPS == 0 or at == settings.steps:
-            bits = float(jnp.stack(losses).mean()) / np.log(2)
-            if not np.isfinite(bits):
-                raise InputError(f"the loss is {bits} at step {at}: lower the rate")
-            before, spent = spent, time.monotonic() - began
-            pace = len(losses) * settings.lanes * settings.window / (spent - before) / 1e6
-            log(f"step {at:,}/{settings.steps:,}  {bits:.4f} bits/byte  {pace:.2f} MB/s  {spent:.0f} s")
-            curve.append((at, bits))
-            losses = []
-        if checkpoint and (at % SAVE_STEPS == 0 or at == settings.steps):
-            save(checkpoint, state)
-    return state, curve
-
-
-@partial(jax.jit, static_argnums=(1, 2, 3))
-def _judge(parameters, shape, groups, mix, text, states, at, group):
-    """Summed nats and bytes of each group over one chunk of the lanes, and the states after it."""
-    target = jnp.take(text.byte, at + 1)
-    logits, states = forward(parameters, shape, *_take(text, jnp.maximum(at, 0)), states, mix=mix)
-    nats = optax.softmax_cross_entropy_with_integer_labels(logits, target.astype(jnp.int32))
-    asked = (target != 0) & (at >= 0)
-    group = jnp.maximum(group, 0).ravel()
-    sums = jax.ops.segment_sum(jnp.where(asked, nats, 0).ravel(), group, groups)
-    return sums, jax.ops.segment_sum(asked.astype(jnp.float32).ravel(), group, groups), states
-
-
-def judge(
-    parameters: Any,
-    shape: Shape,
-    text: Text,
-    begins: np.ndarray,
-    group: np.ndarray,
-    *,
-    lanes: int = 64,
-    chunk: int = 1024,
-    kernel: bool = False,
-) -> np.ndarray:
-    """Bits per byte of each group of documents, every document read whole and by itself: float64 [groups].
-
-    Args:
-        begins: [documents + 1] where the zero byte before each document lies in `text`.
-        group: int [documents].
-        lanes, chunk: how many documents are read at a time, and bytes of each per call.
-    """
-    positions, groups = judging_lanes(begins, group, lanes, chunk)
-    count = int(np.max(group)) + 1
-    sums, sizes = np.zeros(count), np.zeros(count)
-    states = jnp.zeros((shape.blocks, lanes, shape.width))
-    mix = gated.by_kernel if kernel else gated.by_scan
-    for at in range(0, positions.shape[1], chunk):
-        here = slice(at, at + chunk)
-        s, n, states = _judge(
-            parameters, shape, count, mix, text, states, positions[:, here], groups[:, here]
-        )
-        sums, sizes = sums + np.asarray(s, np.float64), sizes + np.asarray(n, np.float64)
-    return sums / np.log(2) / sizes
-
-
-def save(path: str | Path, state: State) -> None:
-    """Writes everything training needs to go on."""
-    leaves = jax.tree.leaves(state)
-    save_file({f"{i:04d}": np.asarray(leaf) for i, leaf in enumerate(leaves)}, str(path))
-
-
-def resume(path: str | Path, like: State) -> State:
-    """The state that `save` wrote, of the same shapes as `like`.
-
-    Raises:
-        FormatError: it is one of other shapes.
-    """
-    found, (leaves, tree) = load_file(str(path)), jax.tree.flatten(like)
-    stored = [found.get(f"{i:04d}") for i in range(len(leaves))]
-    if len(found) != len(leaves) or any(
-        s is None or s.shape != leaf.shape or s.dtype != leaf.dtype
-        for s, leaf in zip(stored, leaves, strict=True)
-    ):
-        raise FormatError(f"{path} is no checkpoint of this model and these settings: start anew")
-    return jax.tree.unflatten(tree, [jnp.asarray(s) for s in stored])
 
 
 def quantised(parameters, keys: np.ndarray, begins: np.ndarray) -> dict[str, np.ndarray]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from thesphere.errors import InputError, MissingExtra, NotFoundError
 
@@ -98,7 +99,25 @@ def draw_power(power: np.ndarray, path: str | os.PathLike) -> None:
         axes.set_title(f"power per degree, {values.sum():.3g} in all")
 
 
-def _row(values: np.ndarray, name: str, *, gaps: bool = False) -> np.ndarray:
+def draw_curve(steps: ArrayLike, values: ArrayLike, path: str | os.PathLike, *, name: str) -> None:
+    """What training logged (`name`, the lower the better) against its steps.
+
+    Args:
+        steps: [N] numbers of steps.
+        values: [N], 0 or more.
+
+    Raises InputError, NotFoundError, MissingExtra ("viz").
+    """
+    at, told = _row(steps, "steps"), _row(values, name)
+    if at.shape != told.shape:
+        raise InputError(f"there are {at.size} steps and {told.size} values; give one each")
+    with _axes(path) as axes:
+        axes.plot(at, told, color=BLUE, linewidth=1.2)
+        axes.set(xlabel="step", ylabel=name, ylim=(0, None))
+        axes.set_title(f"{name}: {told[0]:.3f} at first, {told[-1]:.3f} at the end")
+
+
+def _row(values: ArrayLike, name: str, *, gaps: bool = False) -> np.ndarray:
     row = np.asarray(values, np.float64)
     if row.ndim != 1 or not row.size:
         raise InputError(f"{name} has shape {list(row.shape)}; expected one row of at least one number")

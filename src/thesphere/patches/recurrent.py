@@ -1,10 +1,10 @@
-"""The small entropy model: a trained recurrent network over bytes, with 8-bit products, streaming.
+"""The entropy models `small` and `large`: trained recurrent networks over bytes, with 8-bit products, streaming.
 
 Reading is three kinds of work over a chunk of bytes. The contexts of each byte (nn/contexts.py) pick rows of
 int8 tables; products of int8 matrices are exact; everything between two products is done row by row in a fixed
 order (nn/integer.py), and each recurrence carries `width` numbers from byte to byte. So an entropy depends on
 the bytes before it alone, never on where the input was cut or what else is read at the same time. The network is
-described in nn/recurrent.py, how it was trained and what it reaches in docs/models.md.
+described in nn/recurrent.py, how the two were trained and what they reach in docs/models.md.
 
 A source stands behind one zero byte, as the documents did in training.
 """
@@ -23,69 +23,66 @@ from safetensors.numpy import load
 from thesphere.errors import FormatError
 from thesphere.nn import integer
 from thesphere.nn.contexts import Reader, lookup_of
-from thesphere.nn.shape import INPUT, TABLES, checked_shape
+from thesphere.nn.shape import INPUT, TABLES, Shape, checked_shape
 from thesphere.runtime.threads import workers
 
-CHUNK = 512  # bytes between two hand-overs from thread to thread; no result depends on it
+CHUNK = 256  # bytes between two hand-overs from thread to thread; no result depends on it
 VERSION = 1  # of the arithmetic; another one would make other entropies of the same weights
-SHA256 = "7137dc53ac11f25432b487f4cc98254824bfff4f1035c4206749e9eb73488b4a"
-"""Of the shipped weights, small.safetensors beside this file."""
+SHA256 = {
+    "small": "7137dc53ac11f25432b487f4cc98254824bfff4f1035c4206749e9eb73488b4a",
+    "large": "26b5b96ee3c050a8297a06b0a8f0eecac1d79386cb72221d2d3f0a18facc3f3f",
+}
+"""Of the shipped weights, small.safetensors and large.safetensors beside this file."""
 
 
-def id_of(sha256: str) -> str:
-    """The id of the model with these weights."""
-    return f"small-{VERSION}-{sha256[:12]}"
+def id_of(name: str, sha256: str) -> str:
+    """The id of the model `name` with these weights."""
+    return f"{name}-{VERSION}-{sha256[:12]}"
+
+
+def path_of(name: str) -> Path:
+    """Where the shipped weights `name` lie."""
+    return Path(__file__).with_name(f"{name}.safetensors")
 
 
 @cache
-def shipped() -> "SmallModel":
-    """The model whose weights come with the package; read on first use.
+def shipped(name: str = "small") -> "RecurrentModel":
+    """The model "small" or "large", whose weights come with the package; read on first use.
 
     Raises:
         FormatError: they are missing or not what was shipped.
     """
-    path = Path(__file__).with_name("small.safetensors")
+    path = path_of(name)
     try:
         data = path.read_bytes()
     except OSError as error:
         raise FormatError(f"{path} cannot be read ({error.strerror}): reinstall thesphere") from None
-    if hashlib.sha256(data).hexdigest() != SHA256:
+    if hashlib.sha256(data).hexdigest() != SHA256[name]:
         raise FormatError(f"{path} is damaged, its SHA-256 is another: reinstall thesphere")
-    return SmallModel(data, str(path))
+    return RecurrentModel(data, str(path), name)
 
 
-@dataclass
-class _Chunk:
-    """Some bytes on their way: h [T, D], and what is still to be added to it, sums * sizes * scale."""
-
-    byte: np.ndarray
-    following: np.ndarray
-    h: np.ndarray
-    sums: np.ndarray
-    sizes: np.ndarray
-    scale: np.ndarray
-
-
-class SmallModel:
+class RecurrentModel:
     """The network of a file of weights.
 
     Args:
         data: the bytes of a safetensors file as `thesphere.train.loop.quantised` makes it.
         where: what errors call it.
+        name: with which the id begins.
 
     Raises:
         FormatError: no safetensors, or tensors missing, too many, of another type or shape, or not finite.
     """
 
-    def __init__(self, data: bytes, where: str = "the weights") -> None:
+    def __init__(self, data: bytes, where: str = "the weights", name: str = "own") -> None:
         try:
             tensors = load(data)
         except SafetensorError as error:
             raise FormatError(f"{where} cannot be read as safetensors: {error}") from None
         self.shape = checked_shape(tensors, where)
-        self._id = id_of(hashlib.sha256(data).hexdigest())
+        self._id = id_of(name, hashlib.sha256(data).hexdigest())
         self.lookup = lookup_of(tensors["keys"], tensors["begins"])
-        self.tables = tuple(tensors[name] for name in TABLES)
+        self.tables = tuple(np.array(tensors[name]).view(np.int64) for name in TABLES)
         self.begins = self.shape.known_begins()
         self.matrices = {
             name: integer.Matrix(tensors[name], tensors[f"{name}.scale"]) for name in self.shape.matrices()
@@ -99,9 +96,9 @@ class SmallModel:
         """The version of the arithmetic and the beginning of the weights' SHA-256."""
         return self._id
 
-    def stream(self) -> "SmallStream":
+    def stream(self) -> "RecurrentStream":
         """A fresh stream for one source."""
-        return SmallStream(self)
+        return RecurrentStream(self)
 
     def entropies(self, data: bytes) -> np.ndarray:
         """float32 [T], nats: entry i is the uncertainty about byte i + 1 given bytes 0..i."""
@@ -116,16 +113,39 @@ class SmallModel:
         return self.stream().read(raw[:-1], raw[1:])[1]
 
 
-class SmallStream:
+@dataclass
+class _Chunk:
+    """Some bytes on their way: h [T, D], and what is still to be added to it, sums * sizes * scale."""
+
+    byte: np.ndarray
+    following: np.ndarray
+    h: np.ndarray
+    sums: np.ndarray
+    sizes: np.ndarray
+    scale: np.ndarray
+
+
+class _Room:
+    """What a thread works in, chunk after chunk: fresh memory each time would cost a fifth of the time."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.rows = integer.aligned((CHUNK, INPUT), np.int8)
+        self.wide = integer.aligned((CHUNK, 3 * shape.width), np.int32)
+        self.levels = integer.aligned((CHUNK, shape.width), np.int8)
+        self.sizes = integer.aligned((CHUNK,), np.float32)
+        self.logits = integer.aligned((CHUNK, 256), np.int32)
+
+
+class RecurrentStream:
     """One source on its way through the model."""
 
-    def __init__(self, model: SmallModel) -> None:
-        shape = model.shape
-        self._model, self._fresh = model, True
+    def __init__(self, model: RecurrentModel) -> None:
+        shape, self._model, self._fresh = model.shape, model, True
         self._reader = Reader(model.lookup)
         self._states = np.zeros((shape.blocks, shape.width), np.float32)
-        # the first thread has the contexts and the widest matrix to do as well
-        self._first, self._rest = range(shape.blocks // 4), range(shape.blocks // 4, shape.blocks)
+        self._rooms = [_Room(shape) for _ in range(2)]
+        kinds = (np.float32, np.int32)
+        self._streams = [[integer.aligned((CHUNK, shape.width), kind) for kind in kinds] for _ in range(2)]
 
     def push(self, data: bytes) -> np.ndarray:
         """Entropies after each pushed byte, float32 [len(data)], nats in [0, ln 256]."""
@@ -141,49 +161,54 @@ class SmallStream:
         """
         entropies, costs = np.empty(len(byte), np.float32), np.empty(len(byte), np.float32)
         pieces = [slice(at, at + CHUNK) for at in range(0, len(byte), CHUNK)]
-        chunks = (self._enter(byte[piece], following[piece]) for piece in pieces)
-        if len(pieces) > 1 and workers() > 1:
-            chunks = _one_ahead(chunks)
-        for piece, chunk in zip(pieces, chunks, strict=True):
-            self._leave(chunk, entropies[piece], costs[piece])
+        two = len(pieces) > 1 and workers() > 1
+        first, second = self._rooms if two else self._rooms[:1] * 2
+        chunks = (
+            self._enter(byte[piece], following[piece], first, self._streams[two and number % 2])
+            for number, piece in enumerate(pieces)
+        )
+        for piece, chunk in zip(pieces, _one_ahead(chunks) if two else chunks, strict=True):
+            self._leave(chunk, second, entropies[piece], costs[piece])
         return entropies, costs
 
-    def _enter(self, byte: np.ndarray, following: np.ndarray) -> _Chunk:
+    def _enter(self, byte: np.ndarray, following: np.ndarray, room: _Room, stream: list) -> _Chunk:
         """Contexts, input and the first blocks."""
         model, size = self._model, len(byte)
-        rows = np.empty((size, INPUT), np.int8)
         known, expected, second = self._reader.read(byte)
-        integer.gather(byte, known, expected, second, model.tables, model.begins, rows)
-        matrix = model.matrices["input"]
-        h = np.zeros((size, model.shape.width), np.float32)
+        rows, matrix = room.rows[:size], model.matrices["input"]
+        integer.gather(byte, known, expected, second, model.tables, model.begins, rows.view(np.int64))
+        h, sums = (part[:size] for part in stream)
+        h[:] = 0
         ones, scale = np.ones(size, np.float32), matrix.scale / np.float32(127)  # the tables' step is 1/127
-        chunk = _Chunk(byte, following, h, matrix(rows), ones, scale)
-        self._pass(chunk, self._first)
+        chunk = _Chunk(byte, following, h, matrix(rows, sums), ones, scale)
+        self._pass(chunk, room, range(model.shape.blocks // 2))
         return chunk
 
-    def _pass(self, chunk: _Chunk, blocks: range) -> None:
+    def _pass(self, chunk: _Chunk, room: _Room, blocks: range) -> None:
         """`blocks` on `chunk`, in place."""
-        model = self._model
+        model, size = self._model, len(chunk.byte)
         for b in blocks:
-            levels, sizes = self._normalised(chunk, f"{b}.norm")
+            levels, sizes = self._normalised(chunk, room, f"{b}.norm")
             into, out = model.matrices[f"{b}.in"], model.matrices[f"{b}.out"]
-            chunk.sizes = np.empty_like(sizes)
+            wide, chunk.sizes = into(levels, room.wide[:size]), np.empty(size, np.float32)
             integer.recur(
-                chunk.byte, into(levels), sizes, into.scale, model.vectors[f"{b}.gate"], self._states[b],
+                chunk.byte, wide, sizes, into.scale, model.vectors[f"{b}.gate"], self._states[b],
                 levels, chunk.sizes,
             )  # fmt: skip
-            chunk.sums, chunk.scale = out(levels), out.scale
+            chunk.sums, chunk.scale = out(levels, chunk.sums), out.scale
 
-    def _leave(self, chunk: _Chunk, entropies: np.ndarray, costs: np.ndarray) -> None:
+    def _leave(self, chunk: _Chunk, room: _Room, entropies: np.ndarray, costs: np.ndarray) -> None:
         """The other blocks, and what comes out."""
-        self._pass(chunk, self._rest)
-        levels, sizes = self._normalised(chunk, "norm")
+        shape = self._model.shape
+        self._pass(chunk, room, range(shape.blocks // 2, shape.blocks))
+        levels, sizes = self._normalised(chunk, room, "norm")
         matrix, bias = self._model.matrices["output"], self._model.vectors["bias"]
-        integer.judge(matrix(levels), sizes, matrix.scale, bias, chunk.following, entropies, costs)
+        logits = matrix(levels, room.logits[: len(levels)])
+        integer.judge(logits, sizes, matrix.scale, bias, chunk.following, entropies, costs)
 
-    def _normalised(self, chunk: _Chunk, gain: str) -> tuple[np.ndarray, np.ndarray]:
+    def _normalised(self, chunk: _Chunk, room: _Room, gain: str) -> tuple[np.ndarray, np.ndarray]:
         """(levels int8 [T, D], sizes float32 [T]) of chunk.h, with what was to be added to it."""
-        levels, sizes = np.empty(chunk.h.shape, np.int8), np.empty(len(chunk.h), np.float32)
+        levels, sizes = room.levels[: len(chunk.h)], room.sizes[: len(chunk.h)]
         integer.add_normalise(
             chunk.h, chunk.sums, chunk.sizes, chunk.scale, self._model.vectors[gain], levels, sizes
         )

@@ -1,0 +1,283 @@
+"""Trains the sphere encoders, src/thesphere/encoders/sphere.safetensors and sphere-light.safetensors.
+
+    python training/encoder.py sphere PAIRS TEACHER.npy OUT --steps N
+    python training/encoder.py light  PAIRS TEACHER.npy OUT --steps N
+
+PAIRS is the folder that training/pairs.py packs, TEACHER.npy the teacher's vectors of its English texts, float16
+[E, 384]. `--seconds S` takes as many steps as fit; `--kernel` uses the Pallas kernels (NVIDIA GPUs). OUT gets
+NAME.safetensors (8-bit), figures.json and a checkpoint, from which the same command goes on.
+"""
+
+import argparse
+import json
+import lzma
+import multiprocessing
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import jax
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from thesphere.nn import sphere
+from thesphere.nn.sphere_shape import LIGHT, SPHERE, SphereShape
+from thesphere.train import encoder
+from thesphere.train.damage import damaged, mixed
+from thesphere.train.library import read_library
+from thesphere.train.run import run
+
+HELD_OUT = 2000  # pairs, and as many translations
+COPIES = 1  # damaged ones of each short text
+MOST_DAMAGED = 400  # bytes
+MIXED = 100_000  # translations at most
+PARTS = {"pairs": 0.4, "parallel": 0.25, "damaged": 0.13, "mixed": 0.04, "alone": 0.18}
+
+
+def load(folder: Path) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray], dict]:
+    """(bytes of all texts, where each begins and the end, arrays, description)."""
+    data = np.frombuffer(lzma.open(folder / "texts.bin.xz").read(), np.uint8)
+    arrays = dict(np.load(folder / "pairs.npz"))
+    begins = np.concatenate([[0], np.cumsum(arrays["length"].astype(np.int64))])
+    return data, begins, arrays, json.loads((folder / "pairs.json").read_text())
+
+
+def worsen(job: tuple[list[str], list[str] | None, int]) -> list[bytes]:
+    """Texts damaged, or each mixed with its translation, as UTF-8; never empty."""
+    texts, others, seed = job
+    if others is None:
+        made = damaged(texts, seed)
+    else:
+        made = [
+            mixed(text, other, seed + i) for i, (text, other) in enumerate(zip(texts, others, strict=True))
+        ]
+    return [(new if new.strip() else text).encode() for new, text in zip(made, texts, strict=True)]
+
+
+def with_worse(pool, data: np.ndarray, begins: np.ndarray, parallel: np.ndarray, seed: int):
+    """(bytes, begins, of, copies): behind the texts, COPIES of every short one damaged, then translations mixed.
+
+    `of` [n] is the text that each new one stands for, and the first `copies` of them are the damaged ones.
+    """
+    short = np.tile(np.flatnonzero(np.diff(begins) <= MOST_DAMAGED), COPIES)
+    some = parallel[np.random.default_rng(seed).permutation(len(parallel))[:MIXED]]
+
+    def text(t: int) -> str:
+        return data[begins[t] : begins[t + 1]].tobytes().decode()
+
+    jobs = []
+    for at in range(0, len(short), 2000):
+        jobs.append(([text(t) for t in short[at : at + 2000]], None, seed + at))
+    for at in range(0, len(some), 2000):
+        here = some[at : at + 2000]
+        jobs.append(([text(t) for t in here[:, 0]], [text(t) for t in here[:, 1]], seed + at))
+    made = [text for part in pool.imap(worsen, jobs) for text in part]
+    ends = begins[-1] + np.cumsum([len(text) for text in made])
+    of = np.concatenate([short, some[:, 1]])
+    more = np.frombuffer(b"".join(made), np.uint8)
+    return np.concatenate([data, more]), np.concatenate([begins, ends]), of, len(short)
+
+
+def kinds_of(
+    arrays: dict[str, np.ndarray], english: int, lengths: np.ndarray, texts: int, of: np.ndarray, copies: int
+):
+    """(a, b, kind, shares, related): all pairs; within a part, shares go by the root of the number."""
+    pair, parallel, lang = arrays["pair"], arrays["parallel"], arrays["lang"]
+    foreign = (pair >= english).any(1)
+    new = texts + np.arange(len(of))
+    alone = np.argsort(lengths[:english], kind="stable")[: english // 2 * 2].reshape(-1, 2)  # of like length
+    parts = [
+        ("pairs", pair, arrays["pair_kind"].astype(int) * 2 + foreign),
+        ("parallel", parallel, lang[parallel[:, 0]].astype(int)),
+        ("damaged", np.stack([new, of], 1)[:copies], np.zeros(copies, int)),
+        ("mixed", np.stack([new, of], 1)[copies:], np.zeros(len(of) - copies, int)),
+        ("alone", alone, np.zeros(len(alone), int)),
+    ]
+    a, b, kind, shares, related = [], [], [], [], []
+    for name, some, which in parts:
+        if not len(some):
+            continue
+        counts = np.bincount(which)
+        numbers = np.cumsum(counts > 0) - 1
+        kind.append(numbers[which] + len(shares))
+        roots = np.sqrt(counts[counts > 0])
+        shares += (PARTS[name] * roots / roots.sum()).tolist()
+        related += [name != "alone"] * len(roots)
+        a.append(some[:, 0])
+        b.append(some[:, 1])
+    return np.concatenate(a), np.concatenate(b), np.concatenate(kind), shares, related
+
+
+def held_out(
+    arrays: dict[str, np.ndarray], english: int, lengths: np.ndarray, seed: int
+) -> dict[str, np.ndarray]:
+    """Pairs that are judged, [n, 2] by name; no text of them is learnt from."""
+    rng = np.random.default_rng(seed)
+    fit = (lengths > 0) & (lengths <= 128)
+    chosen, taken = {}, np.zeros(len(lengths), bool)
+    for name, some in (("pairs", arrays["pair"]), ("parallel", arrays["parallel"])):
+        usable = np.flatnonzero(fit[some].all(1) & ((some < english).all(1) if name == "pairs" else True))
+        usable = rng.permutation(usable)
+        for side in (0, 1):  # every text once
+            usable = usable[np.sort(np.unique(some[usable, side], return_index=True)[1])]
+        usable = usable[~taken[some[usable]].any(1)]
+        chosen[name] = some[rng.permutation(usable)[: min(HELD_OUT, len(usable) // 10)]]
+        taken[chosen[name]] = True
+    return chosen
+
+
+def train(shape: SphereShape, name: str, asked: argparse.Namespace) -> None:
+    """Trains, judges and writes what the module's description says."""
+    began = time.monotonic()
+
+    def log(line: str) -> None:
+        print(f"[{time.monotonic() - began:5.0f} s] {line}", flush=True)
+
+    pool = multiprocessing.get_context("fork").Pool(16)  # before JAX has threads
+    settings = encoder.Settings(asked.steps, kernel=asked.kernel, **json.loads(asked.set))
+    state = encoder.begin(shape, settings)
+    if asked.start:
+        own, parameters, rarity = sphere.parameters_of(load_file(str(asked.start)))
+        assert own == shape, f"{asked.start} has {own}"
+        state = state._replace(parameters=jax.device_put(parameters, jax.tree.leaves(state)[0].sharding))
+    steps, room, compiler = None, None, ThreadPoolExecutor(1)
+    if asked.room:
+        room = encoder.Room(*map(int, asked.room.split(",")))
+        early = compiler.submit(
+            encoder.compiled, shape, settings, state, encoder.shelf_like(room, shape.embedding)
+        )
+    while not (
+        asked.pairs / "pairs.json"
+    ).exists():  # it may be in the making, as the teacher's vectors below
+        time.sleep(0.2)
+    data, begins, arrays, described = load(asked.pairs)
+    texts, english = described["texts"], described["english"]
+    data, begins, of, copies = with_worse(pool, data, begins, arrays["parallel"], settings.seed)
+    pool.close()
+    log(f"{texts:,} texts, {copies:,} damaged and {len(of) - copies:,} mixed ones, {len(data):,} bytes")
+    library = read_library(
+        data, begins, shape.rows, shape.shells, slice(described.get("made", 0), texts),
+        rarity if asked.start else None,
+    )  # fmt: skip
+    log(f"{library.begins[-1]:,} patches, {len(library.word):,} words; {shape.products:,} products a patch")
+    taught = np.full(len(begins) - 1, -1, np.int32)
+    taught[arrays["parallel"][::-1, 0]] = arrays["parallel"][::-1, 1]
+    taught[:english] = np.arange(english)
+    taught[texts:] = taught[of]
+    judged = held_out(arrays, english, library.lengths[:texts], settings.seed)
+    a, b, kind, shares, related = kinds_of(arrays, english, library.lengths, texts, of, copies)
+    hidden = np.zeros(len(taught), bool)
+    for some in judged.values():
+        hidden[some] = True
+    hidden[texts:] = hidden[of]
+    kept = ~(hidden[a] | hidden[b])
+    pairs = encoder.Pairs(a[kept], b[kept], kind[kept], shares, related)
+    sampler = encoder.Sampler(pairs, library.lengths, settings)
+    log(f"{kept.sum():,} pairs of {len(shares)} kinds; batches {sampler.chances}")
+    while not asked.teacher.exists():
+        time.sleep(0.2)
+    teacher = np.load(asked.teacher)
+    log(f"{len(teacher):,} vectors of the teacher")
+    need = encoder.room_for(library, teacher)
+    if room is None or any(have < wanted for have, wanted in zip(room, need, strict=True)):
+        log(f"compiling for {need}")
+        room = need
+        like = encoder.shelf_like(room, shape.embedding)
+        early = compiler.submit(encoder.compiled, shape, settings, state, like)
+    shelf = encoder.shelve(library, taught, teacher, room)
+    steps = early.result()
+    log("compiled")
+    embed = encoder.make_embed(shape, settings, 128)
+    curves = []
+
+    def judge(parameters) -> dict[str, dict[str, float]]:
+        return {
+            which: encoder.judge(embed, parameters, shelf, some[:, 0], some[:, 1], taught, teacher)
+            for which, some in judged.items()
+        }
+
+    log(json.dumps(judge(state.parameters)))
+    left = 1.0
+    if asked.seconds:
+        pace = encoder.seconds_of(steps, state, shelf, sampler)
+        left = asked.seconds - 10 - (time.monotonic() - began)
+        settings = replace(settings, steps=max(1, int(left / pace)))
+        log(f"{pace * 1e3:.1f} ms a step: {settings.steps:,} steps")
+
+    told, first = {}, time.monotonic()
+
+    def step(state, number: int):
+        if number == settings.steps * 6 // 10:
+            save_file(
+                sphere.quantised(state.parameters, shape, library.rarity),
+                str(asked.out / f"{name}.safetensors"),
+            )
+        if number and number % asked.judge == 0:
+            curves.append({"step": number, **judge(state.parameters)})
+            log(json.dumps(curves[-1]))
+        gone = (
+            (time.monotonic() - first) / left * settings.steps if asked.seconds else 0
+        )  # in steps, by the clock
+        if told and gone > settings.steps:
+            return state, told
+        size, *batch = sampler.batch(number)
+        rate = encoder.schedule(settings, max(number, int(gone)))
+        state, made = steps[size](state, shelf, *batch, np.int32(number), rate)
+        told.update(made)
+        return state, made
+
+    checkpoint = asked.out / f"{name}.checkpoint" if asked.checkpoint else None
+    state, curve = run(
+        state, step, settings.steps, checkpoint=checkpoint, wish=repr((shape, settings)), say=log
+    )
+    tensors = sphere.quantised(state.parameters, shape, library.rarity)
+    save_file(tensors, str(asked.out / f"{name}.safetensors"))
+    figures = {
+        "judged": judge(state.parameters),
+        "stored": judge(sphere.parameters_of(tensors)[1]),
+        "settings": asdict(settings),
+        "bytes": int(begins[texts]),
+        "patches": int(library.begins[texts]),
+        "seconds": curve.seconds,
+        "curve": curve.points,
+        "curves": curves,
+        "devices": [str(device.device_kind) for device in jax.devices()],
+    }
+    (asked.out / f"{name}.json").write_text(json.dumps(figures, indent=1))
+    log(json.dumps({key: figures[key] for key in ("judged", "stored")}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("encoder", choices=("sphere", "light"))
+    parser.add_argument("pairs", type=Path)
+    parser.add_argument("teacher", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--seconds", type=float, default=0.0, help="of the whole command, instead of --steps")
+    parser.add_argument("--start", type=Path, help="a file of weights to go on from")
+    parser.add_argument(
+        "--room", help="TEXTS,PATCHES,WORDS,VECTORS at most: compile before the texts are read"
+    )
+    parser.add_argument("--judge", type=int, default=500, help="steps between two looks at held-out pairs")
+    parser.add_argument("--kernel", action="store_true", help="the Pallas kernels, for NVIDIA GPUs")
+    parser.add_argument("--checkpoint", action="store_true")
+    parser.add_argument(
+        "--set", default="{}", help="JSON of other settings of thesphere.train.encoder.Settings"
+    )
+    parser.add_argument("--shape", default="{}", help="JSON of other sizes of SphereShape")
+    asked = parser.parse_args()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    base, name = (SPHERE, "sphere") if asked.encoder == "sphere" else (LIGHT, "sphere-light")
+    changed = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in json.loads(asked.shape).items()
+    }
+    if "rows" in changed:
+        changed["rows"] = type(base.rows)(*changed["rows"])
+    train(replace(base, **changed), name, asked)
+
+
+if __name__ == "__main__":
+    main()
