@@ -31,6 +31,7 @@ SHA256 = {
     "sphere-light": "db98f75efebe224af9c8f0b10016275e11acc8d73b1c8af1ae4a057f30713d51",
 }
 """Of the weights that come with the package, beside this file."""
+JOINING = {"sphere": Joining(8.0, doubt=3.0, trust=4.0), "sphere-light": Joining(6.0, doubt=3.0, trust=4.0)}
 WEIGHTS = "weights.safetensors"
 """What `thesphere train encoder` calls the weights in the folder that it writes."""
 MOST_BYTES = 1 << 28  # of a file of weights
@@ -344,7 +345,7 @@ def load_sphere(data: bytes, kind: str, id: str, where: str) -> SphereEncoder:
     if bool(shape.heads) != (kind == "sphere"):
         other = "sphere" if shape.heads else "sphere-light"
         raise FormatError(f"{where} holds the weights of {other}, not of {kind}: open {other}:{where}")
-    return SphereEncoder(id, shape, tensors)
+    return SphereEncoder(id, shape, tensors, joining=JOINING[kind])
 
 
 def _bytes(path: Path) -> bytes:
