@@ -1,4 +1,4 @@
-"""What the small byte model is told about each position: contexts known from training, contexts seen in the text.
+"""What the byte models are told about each position: contexts known from training, contexts seen in the text.
 
 *Known* contexts: the last 2 to 6 bytes, the word so far, and the word so far after the previous word. Each has
 a table of the contexts that were frequent in training, kept by a 32-bit hash; any other context is number 0,

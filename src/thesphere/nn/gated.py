@@ -1,4 +1,4 @@
-"""The gated recurrence of the small byte model.
+"""The gated recurrence of the byte models.
 
     s[t] = k s[t - 1] + (1 - k) v,    y = s silu(g),    k = sigmoid(z + bias)
 

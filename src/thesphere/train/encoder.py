@@ -506,9 +506,7 @@ def compiled(shape: SphereShape, settings: Settings, state: State, shelf: Shelf)
         return [_joined(each.result(), applied.result()) for each in made]
 
 
-def seconds_of(
-    steps: list[Step], state: State, shelf: Shelf, sampler: Sampler, repeats: int = 4
-) -> float:
+def seconds_of(steps: list[Step], state: State, shelf: Shelf, sampler: Sampler, repeats: int = 4) -> float:
     """Seconds of a step, the mean over kinds of batches, on a copy of the state that is thrown away."""
     state, spent = jax.tree.map(lambda leaf: leaf.copy(), state), 0.0
     for size, chance in sampler.chances.items():
