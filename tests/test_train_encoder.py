@@ -21,7 +21,7 @@ from thesphere.nn.grams import Rows  # noqa: E402
 from thesphere.nn.sphere_shape import SphereShape  # noqa: E402
 from thesphere.train import encoder  # noqa: E402
 from thesphere.train.library import read_library  # noqa: E402
-from thesphere.train.run import run  # noqa: E402
+from thesphere.train.run import run, schedule  # noqa: E402
 
 SHAPE = SphereShape(
     width=16,
@@ -139,7 +139,7 @@ def test_training_learns_and_goes_on_where_it_was(tmp_path):
 
     def step(state, at):
         _, *batch = sampler.batch(at)
-        return inner(state, shelf, *batch, np.int32(at), encoder.schedule(SETTINGS, at))
+        return inner(state, shelf, *batch, np.int32(at), schedule(SETTINGS, at))
 
     whole, curve = run(encoder.begin(SHAPE, SETTINGS), step, 30)
     assert curve.points[-1]["nce"] < 0.5 * curve.points[0]["nce"]

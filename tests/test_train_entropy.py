@@ -124,6 +124,7 @@ def test_training_learns_and_ships() -> None:
     pytest.importorskip("optax")
     from thesphere.patches.device import DeviceModel
     from thesphere.train import loop
+    from thesphere.train.run import schedule
 
     byte, begins = pack(TEXTS)
     keys, key_begins = choose_contexts([(byte, 1.0)], (20,) * KNOWN)
@@ -134,7 +135,7 @@ def test_training_learns_and_ships() -> None:
     state = loop.begin(shape, asked)
     files, losses = [save(loop.quantised(state.parameters, keys, key_begins))], []
     for at in range(asked.steps):
-        state, loss = step(state, text, loop.schedule(asked, at))
+        state, loss = step(state, text, schedule(asked, at))
         losses.append(float(loss))
     files.append(save(loop.quantised(state.parameters, keys, key_begins)))
     assert losses[-1] < losses[0] - 1

@@ -26,7 +26,7 @@ from thesphere.nn.sphere_shape import LIGHT, SPHERE, SphereShape
 from thesphere.train import encoder
 from thesphere.train.damage import damaged, mixed
 from thesphere.train.library import read_library
-from thesphere.train.run import run
+from thesphere.train.run import run, schedule
 
 HELD_OUT = 2000  # pairs, and as many translations
 COPIES = 1  # damaged ones of each short text
@@ -222,7 +222,7 @@ def train(shape: SphereShape, name: str, asked: argparse.Namespace) -> None:
         if told and gone > settings.steps:
             return state, told
         size, *batch = sampler.batch(number)
-        rate = encoder.schedule(settings, max(number, int(gone)))
+        rate = schedule(settings, max(number, int(gone)))
         state, made = steps[size](state, shelf, *batch, np.int32(number), rate)
         told.update(made)
         return state, made

@@ -154,10 +154,7 @@ def entropy(
 
             texts = texts_of(paths, most=most, progress=bar)
             parts, held_out = {"text": [text.data for text in texts.trained]}, by_kind(texts.held_out)
-            facts = {
-                "paths": [shown_path(str(Path(path).resolve())) for path in paths],
-                "skipped": texts.skipped,
-            }
+            facts = _facts(paths, texts)
         figures = _trained(
             lambda: train_entropy(
                 parts,

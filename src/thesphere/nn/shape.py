@@ -92,7 +92,14 @@ def checked_shape(tensors: Mapping[str, np.ndarray], where: str) -> Shape:
     shape = Shape(len(norm), sum(name.endswith(".in") for name in tensors), rows)
     if shape.width % 16 or not 16 <= shape.width <= MOST_WIDTH or shape.blocks < 1:
         raise FormatError(f"{where}: {shape.blocks} blocks of width {shape.width} cannot be run")
-    expected = shape.tensors()
+    check_tensors(tensors, shape.tensors(), where)
+    return shape
+
+
+def check_tensors(
+    tensors: Mapping[str, np.ndarray], expected: Mapping[str, tuple[type, tuple[int, ...]]], where: str
+) -> None:
+    """Raise FormatError unless a file's tensors are those expected, by name (type, shape), and hold numbers."""
     if odd := sorted(expected.keys() ^ tensors.keys()):
         raise FormatError(f"{where}: tensors missing or too many: {', '.join(odd)}")
     for name, (kind, sizes) in expected.items():
@@ -102,4 +109,3 @@ def checked_shape(tensors: Mapping[str, np.ndarray], where: str) -> Shape:
             raise FormatError(f"{where}: {name} is {found.dtype} {list(found.shape)}; {wanted} was expected")
         if kind is np.float32 and not np.isfinite(found).all():
             raise FormatError(f"{where}: {name} holds NaN or infinity")
-    return shape

@@ -11,10 +11,10 @@ import numpy as np
 
 from thesphere.errors import FormatError
 from thesphere.nn.grams import MOST_CHARACTERS, Rows
+from thesphere.nn.shape import MOST_WIDTH, check_tensors
 
 WINDOW = 256  # patches that see each other; a longer text is a mean of windows, by their patches
 EPSILON = 1e-6
-MOST_WIDTH = 1024  # sums of so many products of 8-bit numbers are integers below 2^24: exact in float32
 
 
 @dataclass(frozen=True)
@@ -170,16 +170,7 @@ def checked_sphere_shape(tensors: Mapping[str, np.ndarray], where: str) -> Spher
         or (shape.heads and (shape.heads % shape.cones or width % shape.heads))
     ):  # fmt: skip
         raise FormatError(f"{where}: {shape} cannot be run")
-    expected = shape.tensors()
-    if odd := sorted(expected.keys() ^ tensors.keys()):
-        raise FormatError(f"{where}: tensors missing or too many: {', '.join(odd)}")
-    for name, (kind, sizes) in expected.items():
-        found = tensors[name]
-        if found.dtype != kind or found.shape != sizes:
-            wanted = f"{np.dtype(kind)} {list(sizes)}"
-            raise FormatError(f"{where}: {name} is {found.dtype} {list(found.shape)}; {wanted} was expected")
-        if kind is np.float32 and not np.isfinite(found).all():
-            raise FormatError(f"{where}: {name} holds NaN or infinity")
+    check_tensors(tensors, shape.tensors(), where)
     if tensors["rarity"].max() >= shape.shells:
         raise FormatError(f"{where}: rarity names shell {tensors['rarity'].max()}; there are {shape.shells}")
     return shape

@@ -16,7 +16,7 @@ from thesphere.roots.partition.kmeans import scale_of
 from thesphere.roots.spill import Gathered, second_cells
 from thesphere.roots.summary import Summary, group, summarise
 from thesphere.runtime import workers
-from thesphere.scan.dots import norm
+from thesphere.scan.dots import sums
 from thesphere.scan.part import Metric
 from thesphere.scan.rows import FIELDS, Codes, encode
 
@@ -291,11 +291,12 @@ def _distances(rows, cells, centres, cosine, out):
     """Four partial sums in one fixed order: the same figures on every machine."""
     width = rows.shape[1]
     whole = width - width % 4
+    zeros = np.zeros(width)
     for i in range(len(rows)):
         row, centre = rows[i], centres[cells[i]]
         unit = 1.0
         if cosine:
-            length = norm(rows, i, 1.0, width)
+            length = np.sqrt(sums(rows, i, 1.0, zeros)[1])
             unit = 1.0 / length if length > 0.0 else 0.0
         a = b = c = d = 0.0
         for j in range(0, whole, 4):

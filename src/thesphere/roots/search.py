@@ -604,7 +604,6 @@ def ceilings(way, bounds, cosine, out):
     norms, reaches, scores = bounds.norms, bounds.reaches, bounds.scores
     tops = np.empty(cells)
     for q in range(len(out)):
-        length = bounds.lengths[q]
         if opened[q] == cells:
             out[q] = -np.inf
             continue
@@ -612,8 +611,5 @@ def ceilings(way, bounds, cosine, out):
             tops[c] = np.float64(scores[q, c]) + np.float64(reaches[c]) if cosine else np.float64(norms[c])
         for i in range(opened[q]):
             tops[_cell(keys[q, i], cells)] = -np.inf
-        most = tops.max()
-        if not cosine:
-            out[q] = length * most * SLACK
-        else:
-            out[q] = min(most + bounds.slack[q], SLACK) if length > 0.0 else 0.0
+        most = tops.max()  # of norms, or of scores with the reaches in them
+        out[q] = _most(cosine, bounds.lengths[q], most, most, bounds.slack[q], 0.0)

@@ -107,12 +107,6 @@ def sums(values, row, step, query):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def norm(values, row, step, width):
-    """|x| in float64 for the first `width` columns of x = values[row] * step, summed as in `sums`."""
-    return np.sqrt(sums(values, row, step, np.empty(width))[1])
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
 def score(values, row, step, query, query_norm, cosine):
     """The score that the index promises: <q, x>, or <q, x> / (|q| |x|) with 0 for a zero vector."""
     product, square = sums(values, row, step, query)

@@ -11,7 +11,7 @@ import json
 import lzma
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -190,6 +190,11 @@ def load_corpus(path: str | Path) -> Corpus:
     except (OSError, EOFError, lzma.LZMAError, ValueError, KeyError) as error:
         raise FormatError(f"{path} is no packed corpus: {error}") from None
     return Corpus(train, held)
+
+
+def facts_of(texts: Sequence[bytes]) -> dict[str, int | str]:
+    """What a model card tells of texts: how many, their bytes, their fingerprint."""
+    return {"texts": len(texts), "bytes": sum(map(len, texts)), "sha256": fingerprint(list(texts))}
 
 
 def fingerprint(texts: list[bytes]) -> str:

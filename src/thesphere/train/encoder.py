@@ -276,12 +276,6 @@ def optimiser(settings: Settings) -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(1.0), muon)
 
 
-def schedule(settings: Settings, step: int) -> np.float32:
-    """The share of the highest rate at `step`."""
-    cosine = settings.floor + (1 - settings.floor) * 0.5 * (1 + np.cos(np.pi * min(step / settings.steps, 1)))
-    return np.float32(cosine * min(1.0, (step + 1) / settings.rise))
-
-
 def begin(shape: SphereShape, settings: Settings) -> State:
     """The state before the first step."""
     whole = NamedSharding(mesh(), Of())

@@ -13,10 +13,11 @@ from safetensors.numpy import save
 from thesphere.encoders import Encoder, fit_lsa, open_encoder
 from thesphere.errors import FormatError, InputError, SphereError
 from thesphere.nn.grams import Rows
-from thesphere.nn.sphere_shape import LIGHT, MOST_WIDTH, SPHERE, SphereShape, checked_sphere_shape
+from thesphere.nn.shape import MOST_WIDTH
+from thesphere.nn.sphere_shape import LIGHT, SPHERE, SphereShape, checked_sphere_shape
 from thesphere.progress import SILENT, Progress
 from thesphere.train.card import encoder_card
-from thesphere.train.corpora import fingerprint
+from thesphere.train.corpora import facts_of
 from thesphere.train.folder import Pair
 from thesphere.train.library import Library, read_library
 from thesphere.train.outcome import claim, digest_of, machine, need_memory, read_weights
@@ -140,7 +141,7 @@ def train_encoder(
         )
     from thesphere.nn import sphere
     from thesphere.train import encoder
-    from thesphere.train.run import run, steps_in
+    from thesphere.train.run import run, schedule, steps_in, with_parameters
 
     started = None if not wish.start else _weights(wish)
     shape = wish.shape if started is None else checked_sphere_shape(started, wish.start)
@@ -155,8 +156,8 @@ def train_encoder(
     texts = list(dict.fromkeys(side for pair in pairs for side in (pair.query, pair.passage)))
     number = {text: i for i, text in enumerate(texts)}
     data = {
-        "trained": {"pairs": _facts([side for pair in pairs for side in (pair.query, pair.passage)])},
-        "held_out": {"pairs": _facts([side for pair in held_out for side in (pair.query, pair.passage)])},
+        "trained": {"pairs": facts_of([side for pair in pairs for side in (pair.query, pair.passage)])},
+        "held_out": {"pairs": facts_of([side for pair in held_out for side in (pair.query, pair.passage)])},
     }
     need_memory(_memory(shape, wish, sum(map(len, texts))), "give a smaller batch or width, or less text")
     asked = {"model": "encoder", **asdict(wish), "texts": data}
@@ -202,12 +203,12 @@ def train_encoder(
     shelf = encoder.shelve(library, taught, vectors)
     state = encoder.begin(shape, settings)
     if started is not None:
-        state = _with_parameters(state, sphere.parameters_of(started)[1])
+        state = with_parameters(state, sphere.parameters_of(started)[1])
     (inner,) = encoder.make_steps(shape, settings)
 
     def step(state, at: int):
         _, *batch = sampler.batch(at)
-        return inner(state, shelf, *batch, np.int32(at), encoder.schedule(settings, at))
+        return inner(state, shelf, *batch, np.int32(at), schedule(settings, at))
 
     if not steps:
         say(f"measuring how many steps fit in {wish.minutes:g} minutes")
@@ -297,10 +298,6 @@ def _unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
-def _facts(texts: Sequence[bytes]) -> dict[str, Any]:
-    return {"texts": len(texts), "bytes": sum(map(len, texts)), "sha256": fingerprint(list(texts))}
-
-
 def _weights(wish: EncoderWish) -> dict[str, np.ndarray]:
     """The tensors to start from.
 
@@ -337,14 +334,6 @@ def _taught(teacher: Encoder, texts: Sequence[bytes], progress: Progress) -> np.
         progress.advance(len(some))
     progress.finish()
     return rows
-
-
-def _with_parameters(state: Any, found: Mapping[str, Any]) -> Any:
-    """`state` with other weights, laid on the devices as its own were."""
-    import jax
-
-    placed = {name: jax.device_put(found[name], old.sharding) for name, old in state.parameters.items()}
-    return state._replace(parameters=placed)
 
 
 def _memory(shape: SphereShape, wish: EncoderWish, size: int) -> int:

@@ -18,7 +18,7 @@ from thesphere.patches import recurrent
 from thesphere.patches.recurrent import RecurrentModel
 from thesphere.progress import SILENT, Progress
 from thesphere.train.card import entropy_card
-from thesphere.train.corpora import fingerprint
+from thesphere.train.corpora import facts_of
 from thesphere.train.lanes import choose_contexts, describe_all, pack
 from thesphere.train.outcome import claim, digest_of, machine, need_memory, read_weights
 
@@ -115,14 +115,15 @@ def train_entropy(
     """
     if not any(map(len, parts.values())) or not any(map(len, held_out.values())):
         raise InputError("there is no text to learn from, or none to judge on; name more files")
+    from thesphere.nn.recurrent import parameters_of
     from thesphere.train import loop
-    from thesphere.train.run import run, steps_in
+    from thesphere.train.run import run, schedule, steps_in, with_parameters
 
     parts = {name: list(texts) for name, texts in parts.items() if texts}
     started = None if not wish.start else _weights(wish.start)
     data = {
-        "trained": {name: _facts(texts) for name, texts in parts.items()},
-        "held_out": {name: _facts(texts) for name, texts in held_out.items()},
+        "trained": {name: facts_of(texts) for name, texts in parts.items()},
+        "held_out": {name: facts_of(texts) for name, texts in held_out.items()},
     }
     bodies = [pack(texts)[0][:-1] for texts in parts.values()]  # the next part begins with a zero
     sizes = [len(body) for body in bodies]
@@ -161,11 +162,11 @@ def train_entropy(
     )
     state = loop.begin(shape, settings)
     if started is not None:
-        state = _with_parameters(state, started)
+        state = with_parameters(state, parameters_of(started)[1])
     inner = loop.make_step(shape, settings, sizes, weights)
 
     def step(state, at: int):
-        state, nats = inner(state, text, loop.schedule(settings, at))
+        state, nats = inner(state, text, schedule(settings, at))
         return state, {"bits per byte": nats / math.log(2)}
 
     if not steps:
@@ -238,10 +239,6 @@ def judge(
     }
 
 
-def _facts(texts: Sequence[bytes]) -> dict[str, Any]:
-    return {"texts": len(texts), "bytes": sum(map(len, texts)), "sha256": fingerprint(list(texts))}
-
-
 def _weights(start: str) -> dict[str, np.ndarray]:
     """The tensors to start from."""
     name = "small" if start == "shipped" else start
@@ -249,17 +246,6 @@ def _weights(start: str) -> dict[str, np.ndarray]:
         return read_weights(start)
     recurrent.shipped(name)  # checks them
     return load(recurrent.path_of(name).read_bytes())
-
-
-def _with_parameters(state: Any, tensors: Mapping[str, np.ndarray]) -> Any:
-    """`state` with the weights of a file, laid on the devices as its own were."""
-    import jax
-
-    from thesphere.nn.recurrent import parameters_of
-
-    found = parameters_of(tensors)[1]
-    placed = {name: jax.device_put(found[name], old.sharding) for name, old in state.parameters.items()}
-    return state._replace(parameters=placed)
 
 
 def _memory(shape: Shape, wish: EntropyWish, size: int) -> int:

@@ -139,12 +139,6 @@ def _placed(state: State) -> State:
     return same._replace(states=_place(state.states, OWN_STATES))
 
 
-def schedule(settings: Settings, step: int) -> np.float32:
-    """The share of the highest rate at `step`."""
-    cosine = settings.floor + (1 - settings.floor) * 0.5 * (1 + np.cos(np.pi * min(step / settings.steps, 1)))
-    return np.float32(cosine * min(1.0, (step + 1) / settings.rise))
-
-
 def _take(text: Text, at: jax.Array) -> Text:
     """The text at the positions `at`."""
     return Text(*(jnp.take(part, at, 0) for part in text))

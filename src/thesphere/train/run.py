@@ -10,11 +10,11 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -37,6 +37,29 @@ RUN = "run"  # the name under which a checkpoint holds what is no array
 
 Step = Callable[[Any, int], tuple[Any, dict[str, jax.Array]]]
 """(state, number of the step) -> (state after it, what to log: scalars). May use the state up."""
+
+
+class Rates(Protocol):
+    """What settings say of the learning rate: all steps, those until its height, and the share left at the end."""
+
+    @property
+    def steps(self) -> int: ...
+    @property
+    def rise(self) -> int: ...
+    @property
+    def floor(self) -> float: ...
+
+
+def schedule(settings: Rates, step: int) -> np.float32:
+    """The share of the highest rate at `step`: a short rise, then a cosine."""
+    cosine = settings.floor + (1 - settings.floor) * 0.5 * (1 + np.cos(np.pi * min(step / settings.steps, 1)))
+    return np.float32(cosine * min(1.0, (step + 1) / settings.rise))
+
+
+def with_parameters(state: Any, found: Mapping[str, Any]) -> Any:
+    """`state` with other weights, laid on the devices as its own were."""
+    placed = {name: jax.device_put(found[name], old.sharding) for name, old in state.parameters.items()}
+    return state._replace(parameters=placed)
 
 
 @dataclass
