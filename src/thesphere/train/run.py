@@ -40,7 +40,7 @@ Step = Callable[[Any, int], tuple[Any, dict[str, jax.Array]]]
 
 
 class Rates(Protocol):
-    """What settings say of the learning rate: all steps, those until its height, and the share left at the end."""
+    """What settings say of the learning rate: steps, those until its height, the share left at the end."""
 
     @property
     def steps(self) -> int: ...
