@@ -3,11 +3,12 @@
 from time import perf_counter
 
 import numpy as np
+from numba import njit
 
 from thesphere.roots.calibrate import KS
 from thesphere.roots.content import Content
 from thesphere.roots.found import Found, single
-from thesphere.roots.search import LIVE, Visited, visit, within
+from thesphere.roots.search import LIVE, visit, within
 from thesphere.roots.stop import EVERYTHING, Stop
 from thesphere.scan import Part, Result, bounds, search
 from thesphere.scan.rows import frozen
@@ -102,27 +103,39 @@ def from_cells(
     if k > kept:
         rows = np.pad(rows, ((0, 0), (0, k - kept)), constant_values=-1)
         scores = np.pad(scores, ((0, 0), (0, k - kept)), constant_values=-np.inf)
-    kth = scores[:, -1].tolist() if k else [np.inf] * len(queries)
-    gaps, status = [], []
-    for most, least, spent in zip(seen.ceiling.tolist(), kth, seen.spent.tolist(), strict=True):
-        # strictly: a row with the same score but a smaller id belongs before the k-th
-        proved = most < least or most == -np.inf
-        gaps.append(0.0 if proved else max(most - least, 0.0))
-        status.append("exact" if proved else "partial" if spent or stop is EVERYTHING else "probable")
-    cost = _cost(content, seen, begun)
-    return Found(_named(content, rows), single(scores), status, np.array(gaps), cost, seen.opened, recall)
-
-
-def _cost(content: Content, seen: Visited, begun: float) -> Cost:
-    count, rescored, points = len(seen.rows), int(seen.rescored.sum()), int(seen.points.sum())
-    routed = int(content.large.router.dots * content.scanned.codes.shape[1] * count)
-    return Cost(
+    gaps, verdicts = np.empty(len(queries)), np.empty(len(queries), dtype=np.int64)
+    scores = np.ascontiguousarray(scores)
+    points, rescored = _judge(
+        seen.ceiling, scores, seen.spent, seen.points, seen.rescored, stop is EVERYTHING, gaps, verdicts
+    )
+    status: list[Status] = [_STATUSES[verdict] for verdict in verdicts.tolist()]
+    routed = int(content.large.router.dots * content.scanned.codes.shape[1] * len(queries))
+    cost = Cost(
         bytes_scanned=points * content.row_bytes + routed + rescored * 4 * content.width,
-        bytes_stored=_stored(content, count),
+        bytes_stored=_stored(content, len(queries)),
         points_scanned=points,
         rescored=rescored,
         milliseconds=1000 * (perf_counter() - begun),
     )
+    return Found(_named(content, rows), single(scores), status, gaps, cost, seen.opened, recall)
+
+
+_STATUSES: tuple[Status, ...] = ("exact", "probable", "partial")
+
+
+@njit(cache=True, nogil=True)
+def _judge(ceiling, scores, spent, points, rescored, everything, gaps, verdicts):
+    """Fill the gap of every query and the place of its status, from the ceilings [Q] and scores [Q, k]; returns
+    the sums of points and of rescored rows."""
+    read = again = 0
+    for q in range(len(gaps)):
+        read, again = read + points[q], again + rescored[q]
+        kth = scores[q, -1] if scores.shape[1] else np.inf
+        # strictly: a row with the same score but a smaller id belongs before the k-th
+        proved = ceiling[q] < kth or ceiling[q] == -np.inf
+        gaps[q] = 0.0 if proved else max(ceiling[q] - kth, 0.0)
+        verdicts[q] = 0 if proved else 2 if spent[q] or everything else 1
+    return read, again
 
 
 def _stored(content: Content, queries: int) -> int:

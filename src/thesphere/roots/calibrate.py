@@ -9,6 +9,7 @@ is over calibrations, of which a user has one. What else a rule has (weight and 
 queries beforehand, else nothing would be guaranteed.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
@@ -64,7 +65,7 @@ class Calibration:
         """
         if not 0 <= recall <= 1:
             raise InputError(f"recall is {recall}; give a number from 0 to 1")
-        at = int(np.searchsorted(self.targets, recall - _ROUNDING))
+        at = bisect_left(self.targets, recall - _ROUNDING)
         return self.rules[at] if at < len(self.rules) else EVERYTHING
 
     def arrays(self) -> dict[str, np.ndarray]:

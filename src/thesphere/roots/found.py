@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numba import njit
 
 from thesphere.types import Cost, Status
 
@@ -37,9 +38,15 @@ class Found:
 
 
 def single(scores: np.ndarray) -> np.ndarray:
-    """float32 scores; finite ones stay finite."""
-    with np.errstate(over="ignore"):
-        single = scores.astype(np.float32)
-    if np.count_nonzero(np.isinf(single)) != np.count_nonzero(np.isneginf(scores)):
-        single = np.where(np.isinf(scores), scores, np.clip(scores, -LARGEST, LARGEST)).astype(np.float32)
-    return single
+    """float32 of scores float64 [Q, k]; finite ones stay finite."""
+    made = np.empty(scores.shape, dtype=np.float32)
+    _single(np.ascontiguousarray(scores), made)
+    return made
+
+
+@njit(cache=True, nogil=True)
+def _single(scores, made):
+    for q in range(scores.shape[0]):
+        for i in range(scores.shape[1]):
+            value = scores[q, i]
+            made[q, i] = value if np.isinf(value) else min(max(value, -LARGEST), LARGEST)

@@ -52,7 +52,7 @@ def _verify_one(q: int, truth: np.ndarray, ids: np.ndarray, found: Found) -> Non
     scores = truth[places]
     wanted = np.full(k, -np.inf)
     wanted[: len(kept)] = scores
-    if not np.array_equal(found.scores[q], single(wanted)) or (np.diff(scores) > 0).any():
+    if not np.array_equal(found.scores[q], single(wanted[None])[0]) or (np.diff(scores) > 0).any():
         raise VerifyError(f"query {q}: the scores are not those of the ids, in falling order")
     left = np.delete(truth, places)
     floor = scores[-1] if len(kept) == k and k else -np.inf

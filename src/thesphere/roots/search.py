@@ -27,12 +27,11 @@ from thesphere.scan.grouped import (
     State,
     finish_pass,
     group,
-    residual,
     rows_pass,
     scan,
     within_pass,
 )
-from thesphere.scan.rows import frozen
+from thesphere.scan.rows import frozen, residual
 
 BLOCK = 2048  # queries that are scanned together, at most
 FEW = 8  # up to so many queries are cheaper one by one

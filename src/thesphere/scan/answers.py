@@ -98,7 +98,7 @@ def code_bounds(codes: Codes, query, metric: Metric = "ip") -> tuple[np.ndarray,
     asked = Queries.of_width(codes.width, query, metric).alone()
     lower, upper = np.empty(len(codes)), np.empty(len(codes))
     columns = codes.derived(metric, TILE)[0][1:]
-    bound_pass(frozen(codes.codes), columns, frozen(asked.codes.codes), 0, asked.terms[0], lower, upper)
+    bound_pass(frozen(codes.codes), columns, asked.codes.codes, 0, asked.terms[0], lower, upper)
     return lower, upper
 
 

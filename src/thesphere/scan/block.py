@@ -8,7 +8,7 @@ import numpy as np
 
 from thesphere.errors import InputError
 from thesphere.scan.dots import Packed
-from thesphere.scan.kernel import best, norms_of, query_terms, rescore, row_pass, tile_pass, trim
+from thesphere.scan.kernel import best, forms_of, rescore, row_pass, tile_pass, trim
 from thesphere.scan.part import Metric, Part
 from thesphere.scan.rows import Codes, as_rows, code_rows, frozen
 
@@ -41,10 +41,8 @@ class Queries:
             raise InputError(f"metric is {metric!r}, expected 'ip' or 'cosine'")
         rows = as_rows(queries, "queries", width, one=True)
         codes = code_rows(rows, what="queries")
-        truth = frozen(rows.astype(np.float64))
-        norms = np.empty(len(rows))
-        norms_of(truth, norms)
-        return cls(codes, query_terms(codes, norms, metric == "cosine"), truth, norms, metric == "cosine")
+        exact, norms, terms = forms_of(rows, codes, metric == "cosine")
+        return cls(codes, terms, exact, norms, metric == "cosine")
 
     def __len__(self) -> int:
         return len(self.exact)
@@ -136,7 +134,7 @@ class Block:
                     base,
                     table.rows[1:],
                     table.part.mask,
-                    frozen(self.asked.codes.codes),
+                    self.asked.codes.codes,
                     q,
                     self.asked.terms[one],
                     self.heaps[one],

@@ -19,13 +19,12 @@ from thesphere.scan.dots import fetch, score, tiles_are_compiled
 from thesphere.scan.integers import products
 from thesphere.scan.kernel import COARSE, _bar
 from thesphere.scan.part import Metric
-from thesphere.scan.rows import Codes, frozen
+from thesphere.scan.rows import Codes, frozen, residual
 
 LIST = 128  # candidates that a query has room for, or four times k
 ROOM = 1 << 18  # int32 products of one pass: 1 MB, so that they stay in cache
 TILED = 1 << 20
 FEWEST = 4  # queries that such a job has at least
-POWERS = 2.0 ** (np.arange(32) - 25.0)  # of the exponents of float16
 
 
 class Columns(NamedTuple):
@@ -121,19 +120,8 @@ class Asked(NamedTuple):
 
     @classmethod
     def of(cls, queries: Queries, own: np.ndarray | None) -> "Asked":
-        none = np.full(len(queries), -1, dtype=np.int64)
-        return cls(
-            *map(
-                frozen,
-                (
-                    queries.codes.codes,
-                    queries.terms,
-                    queries.exact,
-                    queries.norms,
-                    none if own is None else own,
-                ),
-            )
-        )
+        own = np.full(len(queries), -1, dtype=np.int64) if own is None else own
+        return cls(queries.codes.codes, queries.terms, queries.exact, queries.norms, own)
 
 
 class Jobs(NamedTuple):
@@ -205,13 +193,6 @@ def _products(queries: np.ndarray, rows: np.ndarray, room: np.ndarray, used: int
     shape = (len(queries), len(rows))
     view = numkong.from_pointer(room.ctypes.data + 4 * used, shape, "int32", owner=room)
     numkong.dots_packed(queries, numkong.dots_pack(rows), out=view)
-
-
-@njit(cache=True, nogil=True)
-def residual(bits):
-    """The float16 >= 0 of these bits, uint16, as float64."""
-    exponent, fraction = bits >> 10, bits & 1023
-    return (fraction + 1024.0) * POWERS[exponent] if exponent else fraction * POWERS[1]
 
 
 @njit(cache=True, nogil=True)

@@ -5,7 +5,7 @@ numbers `spread` and `slip` in units of its scale), the integer product I of the
 
     v * w * (I - err)  <=  score(q, x)  <=  v * w * (I + err),      err = spread * r + slip * l,
 
-where w is s for inner products and 1 / l for cosine (0 for a zero vector). `query_terms` makes spread and
+where w is s for inner products and 1 / l for cosine (0 for a zero vector). `forms_of` makes spread and
 slip a little larger than Cauchy-Schwarz asks: it covers every rounding between here and the float64 score.
 """
 
@@ -14,6 +14,7 @@ from numba import njit
 
 from thesphere.scan.dots import score, sums
 from thesphere.scan.integers import products
+from thesphere.scan.rows import Codes, frozen, residual
 
 GROUP = 256  # queries that are tested together, a multiple of 8
 ROWS = 2048  # whose products with one query are made at a time
@@ -21,26 +22,32 @@ TERMS = 3  # columns of the query terms: weight, spread, slip
 COARSE = 2.0**-20  # relative slack of the float32 pre-test (a few float32 roundings, each 2^-24)
 
 
-def query_terms(codes, norms: np.ndarray, cosine: bool) -> np.ndarray:
-    """float64 [Q, 3] weight, spread and slip of coded queries (`Codes`), norms float64 [Q].
+def forms_of(rows: np.ndarray, codes: Codes, cosine: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of Q queries float32 [Q, D] and their codes: (float64 [Q, D], norms float64 [Q], terms float64 [Q, 3]).
 
-    |<q, x> - <q_hat, x_hat>| <= |q - q_hat| |x| + |q_hat| |x - x_hat|, plus
+    Terms are weight, spread and slip. |<q, x> - <q_hat, x_hat>| <= |q - q_hat| |x| + |q_hat| |x - x_hat|, plus
     (D + 8) 2^-50 |q| |x| for summing in float64; cosine adds 2^-21 |q| |x|, because lengths are float32.
     """
     rounding = (codes.width + 8) * 2.0**-50 + (2.0**-21 if cosine else 0.0)
-    terms = np.empty((len(codes), TERMS))
-    _terms(codes.lengths, codes.residuals.astype(np.float32), codes.scales, norms, cosine, rounding, terms)
-    return terms
+    exact, norms, terms = np.empty(rows.shape), np.empty(len(rows)), np.empty((len(rows), TERMS))
+    _forms(
+        frozen(rows), codes.lengths, codes.residuals.view(np.uint16), codes.scales, cosine, rounding,
+        exact, norms, terms,
+    )  # fmt: skip
+    return exact, norms, terms
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _terms(lengths, residuals, scales, norms, cosine, rounding, terms):
-    for q in range(len(terms)):
-        long = np.float64(lengths[q]) + np.float64(residuals[q])
-        step = np.float64(scales[q])
+def _forms(rows, lengths, residuals, scales, cosine, rounding, exact, norms, terms):
+    for q in range(len(rows)):
+        for j in range(rows.shape[1]):
+            exact[q, j] = rows[q, j]
+        norms[q] = np.sqrt(sums(exact, q, 1.0, exact[q])[1])  # as `score` sums those of rows
+        missed = residual(residuals[q])
+        long, step = np.float64(lengths[q]) + missed, np.float64(scales[q])
         terms[q, 0] = (step / norms[q] if norms[q] > 0.0 else 1.0) if cosine else step
         terms[q, 1] = long * (1.0 + COARSE)
-        terms[q, 2] = np.float64(residuals[q]) * (1.0 + COARSE) + long * rounding
+        terms[q, 2] = missed * (1.0 + COARSE) + long * rounding
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -125,7 +132,7 @@ def tile_pass(dots, start, base, rows, tile, live, terms, heaps, positions, uppe
         rows: (relative float32 [R], weights float64 [R], residuals float32 [R], lengths float32 [R]).
         tile: (largest weight, largest residual, largest length) of the tile.
         live: bool [R], or empty when every row counts.
-        terms: float64 [Q, 3], see `query_terms`.
+        terms: float64 [Q, 3], see `forms_of`.
         heaps: float64 [Q, k], min-heaps of the k best lower bounds so far.
         positions, uppers, counts: int64 [Q, C], float64 [Q, C], int64 [Q], the candidates.
 
@@ -247,13 +254,6 @@ def score_rows(values, scales, lossless, query, query_norm, cosine, rows, scores
         row = rows[m]
         step = np.float64(scales[row]) if lossless else 1.0
         scores[m] = score(values, row, step, query, query_norm, cosine)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def norms_of(queries, norms):
-    """Norms of queries float64 [Q, D], summed as `score` sums those of rows: fills norms, float64 [Q]."""
-    for q in range(len(queries)):
-        norms[q] = np.sqrt(sums(queries, q, 1.0, queries[q])[1])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -7,6 +7,7 @@ follows, for a query q coded the same way, with e = |q - q_hat| (Cauchy-Schwarz,
     |<q, x> - <q_hat, x_hat>|  <=  e * |x|  +  |q_hat| * |x - x_hat|
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -20,7 +21,9 @@ Storage = Literal["float32", "int8"]
 
 WIDEST = 1 << 17  # the sum of that many products of codes, each at most 127 * 127, still fits an int32
 LANE = 64  # bytes: coded rows are padded to a multiple of a cache line
+SUMS = 16  # partial sums
 SMALLEST = 2.0**-126  # the smallest normal float32; smaller scales would lose their own precision
+POWERS = 2.0 ** (np.arange(32) - 25.0)  # of the exponents of float16
 FIELDS = {"codes": np.int8, "scales": np.float32, "residuals": np.float16, "lengths": np.float32}
 
 
@@ -164,6 +167,8 @@ def as_rows(values, what: str = "vectors", width: int | None = None, *, one: boo
         raise InputError(
             f"{what} are {columns} wide, the index is {width} wide; use the encoder that made it"
         )
+    if array.dtype == np.float32:
+        return np.ascontiguousarray(array)
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite and is refused by number
         return np.ascontiguousarray(array, dtype=np.float32)
 
@@ -188,16 +193,12 @@ def code_rows(rows: np.ndarray, lossless: bool = False, what: str = "vectors") -
     """`encode` for what `as_rows` gave; lossless: storage is "int8"."""
     count, width = rows.shape
     codes = np.zeros((count, _padded(width)), dtype=np.int8)
-    scales = np.empty(count, dtype=np.float32)
-    residuals = np.empty(count, dtype=np.float64)
-    lengths = np.empty(count, dtype=np.float64)
+    scales, lengths = np.empty((2, count), dtype=np.float32)
+    residuals = np.empty(count, dtype=np.uint16)
     bad = _encode(frozen(rows), codes, scales, residuals, lengths, lossless)
     if bad >= 0:
         raise InputError(f"{what}: row {bad} holds NaN or infinity; leave it out or repair it")
-    half, single = residuals.astype(np.float16), lengths.astype(np.float32)
-    np.nextafter(half, np.float16(np.inf), out=half, where=half < residuals)
-    np.nextafter(single, np.float32(np.inf), out=single, where=single < lengths)
-    return Codes(codes, scales, half, single, width)
+    return Codes(codes, scales, residuals.view(np.float16), lengths, width)
 
 
 def frozen(array: np.ndarray) -> np.ndarray:
@@ -207,36 +208,77 @@ def frozen(array: np.ndarray) -> np.ndarray:
     return view
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
+def residual(bits):
+    """The float16 >= 0 of these bits, uint16, as float64."""
+    exponent, fraction = bits >> 10, bits & 1023
+    return (fraction + 1024.0) * POWERS[exponent] if exponent else fraction * POWERS[1]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _half(value):
+    """The bits of the least float16 that is not below a float64 >= 0."""
+    mantissa, exponent = math.frexp(value)  # 2 mantissa is 1 and ten bits, exponent - 1 its power
+    if value < 2.0**-14:  # too small for that: whole 2^-24ths
+        return np.uint16(np.ceil(value * 2.0**24))
+    if value > 65504.0:
+        return np.uint16(0x7C00)
+    fraction = np.int64(np.ceil((2.0 * mantissa - 1.0) * 1024.0))
+    return np.uint16(((exponent + 14) << 10) + fraction)  # 1024 of them carry into the exponent
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _float(value):
+    """The least float32 that is not below a float64 >= 0."""
+    single = np.float32(value)
+    return np.nextafter(single, np.float32(np.inf)) if np.float64(single) < value else single
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _code(row, first, step, inverse, lossless, made, at, missed, square):
+    """Code SUMS numbers of a row, and add up what is missed, in units of the step, and the squares."""
+    for c in range(SUMS):  # SUMS sums side by side: compilers make vectors of them
+        value = np.float64(row[first + c])
+        code = np.rint(value * inverse)
+        made[at + c] = np.int8(code)
+        if lossless:
+            value = code * step
+        miss = (value - code * step) * inverse
+        missed[c] += miss * miss
+        square[c] += value * value
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _encode(rows, codes, scales, residuals, lengths, lossless):
     """Fill the outputs row by row; returns the first row that is not finite, or -1."""
     count, width = rows.shape
+    whole, bits = width // SUMS * SUMS, rows.view(np.uint32)
+    rest, most, missed, square = (
+        np.zeros(SUMS, np.float32),
+        np.empty(1, np.uint32),
+        np.empty(SUMS),
+        np.empty(SUMS),
+    )
     for i in range(count):
-        top = 0.0
-        for j in range(width):
-            size = abs(np.float64(rows[i, j]))
-            if not size <= 3.5e38:
-                return i
-            if size > top:
-                top = size
+        largest = np.uint32(0)
+        for j in range(width):  # positive floats are ordered as their bits are
+            largest = max(largest, np.uint32(bits[i, j] & np.uint32(0x7FFFFFFF)))
+        if largest >= np.uint32(0x7F800000):  # infinite or no number
+            return i
+        most[0] = largest
+        top = np.float64(most.view(np.float32)[0])
         # a little more than top / 127, so that the rounded scale never makes a code leave [-127, 127]
         scale = np.float32(max(top / 127.0 * (1.0 + 2.0**-23), 2.0**-126))
         step = np.float64(scale)
         inverse = 1.0 / step
-        missed = 0.0
-        square = 0.0
-        for j in range(width):
-            value = np.float64(rows[i, j])
-            code = np.rint(value * inverse)
-            codes[i, j] = np.int8(code)
-            if lossless:
-                value = code * step
-            miss = (value - code * step) * inverse
-            missed += miss * miss
-            value *= inverse
-            square += value * value
-        # the float64 sums above may be low by about width * 2^-53
+        row, made, missed[:], square[:] = rows[i], codes[i], 0.0, 0.0
+        for first in range(0, whole, SUMS):
+            _code(row, first, step, inverse, lossless, made, first, missed, square)
+        if whole < width:  # codes are wider, with zeros
+            rest[: width - whole] = row[whole:]
+            _code(rest, 0, step, inverse, lossless, made, whole, missed, square)
+        # the float64 sums may be low by about width * 2^-53
         scales[i] = scale
-        residuals[i] = np.sqrt(missed) * (1.0 + 1e-9)
-        lengths[i] = np.sqrt(square) * (1.0 + 1e-9)
+        residuals[i] = _half(np.sqrt(missed.sum()) * (1.0 + 1e-9))
+        lengths[i] = _float(np.sqrt(square.sum()) * inverse * (1.0 + 1e-9))
     return -1

@@ -27,7 +27,7 @@ def linear(codes: Codes, bias: np.ndarray, asked: Queries) -> np.ndarray:
     scores = np.empty((len(asked), len(codes)), np.float32)
     if len(asked) <= FEW:
         columns = frozen(codes.codes), frozen(codes.scales), frozen(bias)
-        linear_pass(*columns, frozen(given.codes), given.scales, norms, scores)
+        linear_pass(*columns, given.codes, given.scales, norms, scores)
         return scores
     weights = np.divide(given.scales, norms, out=np.zeros(len(norms)), where=norms > 0).astype(np.float32)
     packed = Packed(codes.codes, min(ROWS, len(asked)))
