@@ -36,7 +36,9 @@ from thesphere.scan.rows import frozen, residual
 BLOCK = 2048  # queries that are scanned together, at most
 FEW = 8  # up to so many queries are cheaper one by one
 ROOM = 1 << 20  # candidates, or cells to choose from, that all queries of a block have room for together
-SORTED = 32  # cells that are brought into order at first
+SORTED = 48  # cells that are brought into order at first, a few more as it comes
+BINS = 128  # of the scores from their mean on, to find about so many
+REACH = 6  # standard deviations that the bins reach; the last one holds what is above
 PROBE = 16  # cells that an exact search opens first, for thresholds that spare it most of the others
 ENDLESS = np.iinfo(np.int64).max
 LIVE = frozen(np.zeros(0, dtype=np.bool_))  # stands for: every row counts
@@ -374,14 +376,16 @@ def _ordered(bits):
     return word ^ (np.uint64(0xFFFFFFFF) if word >> np.uint64(31) else np.uint64(0x80000000))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def set_out(scores, way):
     """Fill the keys from the promise, and the spread of the scores float32 [B, K]; bring the first into order."""
     cells = scores.shape[1]
     promise, bits, keys = way.promise, way.promise.view(np.uint32), way.keys
-    # normal scores would have about 1.5 SORTED cells above the bar
-    far = np.float32(np.sqrt(2.0 * np.log(max(1.0, cells / (1.5 * SORTED)))) - 0.75)
-    first, bar = np.empty(cells, dtype=np.uint64), np.empty(1, dtype=np.float32)
+    first, bar, bins = (
+        np.empty(cells, dtype=np.uint64),
+        np.empty(1, dtype=np.float32),
+        np.empty(BINS, np.int64),
+    )
     for q in range(len(scores)):
         total = square = 0.0
         for c in range(np.uint64(cells)):
@@ -390,14 +394,23 @@ def set_out(scores, way):
             square += value * value
         mean = total / cells
         way.spread[q] = np.sqrt(max(0.0, square / cells - mean * mean))
-        bar[0] = np.float32(mean) + far * way.spread[q]
+        low, top = np.float32(mean), np.float32(BINS - 1)
+        step = top / (np.float32(REACH) * way.spread[q]) if way.spread[q] > 0.0 else np.float32(0.0)
+        bins[:] = 0
+        for c in range(np.uint64(cells)):
+            bins[np.int64(min(max((promise[q, c] - low) * step, np.float32(0.0)), top))] += 1
+        place, above = BINS - 1, bins[BINS - 1]
+        while place > 0 and above < SORTED:
+            place -= 1
+            above += bins[place]
+        bar[0] = low + np.float32(place) / step if place else -np.inf
         count = rest = 0
         for c in range(cells):  # the promising ones aside, without a branch that no one could foresee
             key = (_ordered(bits[q, c]) << np.uint64(32)) | np.uint64(cells - c)
-            above = promise[q, c] > bar[0]
+            better = promise[q, c] >= bar[0]
             first[count] = keys[q, rest] = key
-            count += above
-            rest += not above
+            count += better
+            rest += not better
         for i in range(rest - 1, -1, -1):
             keys[q, count + i] = keys[q, i]
         keys[q, :count] = np.sort(first[:count])[::-1]
