@@ -35,6 +35,7 @@ from thesphere.patches.boundaries import byte_starts, calibrated
 from thesphere.patches.entropy import EntropyModel
 from thesphere.patches.models import open_entropy_model
 from thesphere.readers import Segment
+from thesphere.sphere.record import titled
 from thesphere.sphere.windows import windows
 
 FULL_STOPS = (b". ", b"? ", b"! ", b".\n", b"?\n", b"!\n", "。".encode(), "！".encode(), "？".encode())
@@ -208,7 +209,13 @@ def passages(text: str, model: EntropyModel, most: int) -> list[str]:
 
 def ranked(case: Case, encoder: Cached, model: EntropyModel, most: int) -> dict[str, float]:
     """nDCG@10 by the best passage of each document, alone and beside words."""
-    cut = [passages(row["text"], model, most) or [" "] for row in case.corpus]
+    cut = [
+        [
+            titled(row.get("title") or "", passage.encode()).decode()
+            for passage in passages(row["text"], model, most) or [" "]
+        ]
+        for row in case.corpus
+    ]
     firsts = np.cumsum([0, *(len(each) for each in cut[:-1])])
     texts = case.texts()
     rows = unit(encoder([passage for each in cut for passage in each]))
@@ -216,11 +223,11 @@ def ranked(case: Case, encoder: Cached, model: EntropyModel, most: int) -> dict[
     evidence = case.evidence(texts)
     row_of = {document: number for number, document in enumerate(case.ids)}
     beside = best[:, [row_of[document] for document in case.windows]]  # a document's windows share its best
-    weight = evidence.weight(encoder.encoder.joining)
+    weight = evidence.weight(encoder.encoder.joining, beside)
     return {
         "passages": case.ndcg(best, case.ids),
         "fused": case.ndcg(evidence.scores + weight * beside, case.windows),
-        "mean_passage": sum(len(p.encode()) for each in cut for p in each) / sum(map(len, cut)),
+        "mean_passage": sum(len(row["text"].encode()) for row in case.corpus) / sum(map(len, cut)),
     }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from thesphere.encoders import Encoder, fit_lsa, open_encoder
-from thesphere.encoders.joining import Joining
+from thesphere.encoders.joining import Joining, lead
 from thesphere.lexical.query import analyse
 from thesphere.metrics import ndcg_at_k
 from thesphere.sphere import Sphere
@@ -73,13 +73,18 @@ class Evidence:
     """What words say of some queries: every window's score, and what the weight of vectors is made of."""
 
     scores: np.ndarray  # float64 [queries, windows]
-    flatness: np.ndarray  # float64 [queries]
+    strength: np.ndarray  # float64 [queries]
     coverage: np.ndarray
+    flatness: np.ndarray
+    lead: np.ndarray
 
-    def weight(self, joining: Joining) -> np.ndarray:
-        """What the product makes a unit of cosine count, float64 [queries, 1]."""
-        known = zip(self.flatness, self.coverage, strict=True)
-        return np.array([[joining.weight(float(f), float(c))] for f, c in known])
+    def weight(self, joining: Joining, best: np.ndarray) -> np.ndarray:
+        """What the product makes a unit of cosine count, float64 [queries, 1].
+
+        best: cosines of the best passages, [queries, windows].
+        """
+        known = zip(self.lead, best, strict=True)
+        return np.array([[joining.weight(float(words), lead(row[row > -2]))] for words, row in known])
 
 
 @dataclass
@@ -91,7 +96,7 @@ class Case:
     judged: dict[str, dict[str, int]]
     home: InitVar[Path]  # an empty folder
     documents: list[str] = field(init=False)  # what an encoder alone is given, title and text
-    passages: list[str] = field(init=False)
+    passages: list[str] = field(init=False)  # what an encoder is given of each point, titles above the text
     windows: list[str] = field(init=False)  # id of the document that each window is of
 
     def __post_init__(self, home: Path) -> None:
@@ -101,7 +106,12 @@ class Case:
         self.sphere.ingest(home / "corpus.jsonl")
         view = self.sphere.view
         self.documents = [f"{row.get('title') or ''}\n{row['text']}".strip() for row in self.corpus]
-        self.passages = view.texts(1 << 20, removed=True)
+        self.passages = [
+            part.record(document).passage(data).decode()
+            for part in view.parts
+            for document in range(part.documents)
+            for data in view.passages(part, document)
+        ]
         named = {f"corpus.jsonl#{number}/text": row["_id"] for number, row in enumerate(self.corpus)}
         names = [part.record(int(d)).names for part in view.parts for d in part.window_document]
         self.windows = [named[each[0]] for each in names]
@@ -121,8 +131,10 @@ class Case:
         found = [self.sphere.view.lexical.score(analyse(text)) for text in texts]
         return Evidence(
             np.stack([np.concatenate(each.parts) for each in found]),
-            np.array([each.flatness for each in found]),
-            np.array([each.coverage for each in found]),
+            *(
+                np.array([getattr(each, name) for each in found])
+                for name in ("strength", "coverage", "flatness", "lead")
+            ),
         )
 
     def ndcg(self, scores: np.ndarray, owners: Sequence[str]) -> float:

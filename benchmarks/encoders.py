@@ -1,7 +1,7 @@
 """Which encoder finds what is meant? Encoders alone and beside words, on judged collections, clean and damaged.
 
     python benchmarks/encoders.py DATA [--encoders sphere,sphere-light,minilm] [--collections scifact,...]
-    [--split train] [--damage] [--damage-documents] [--sweep] [--prominence] [--speed] [--cache FOLDER]
+    [--split train] [--damage] [--damage-documents] [--prominence] [--speed] [--cache FOLDER]
 
 DATA holds folders in BEIR layout (corpus.jsonl, queries.jsonl, qrels/*.tsv). For every encoder nDCG@10 of
 
@@ -13,10 +13,9 @@ beside BM25 (bm25s), the lexical score alone, and MiniLM, which is an encoder am
 --encoder NAME` gives `fused` through `Sphere.search` itself. `--damage` damages the queries in every one of
 `WAYS`, three seeds each, and mixes languages where a collection has parallel ones beside it (`NAME-LANGUAGE`);
 training knows damage of these kinds, but neither the camera's table nor glued texts. `--damage-documents` does
-the same to the documents. `--sweep` tries other weights of the vectors: give it SciFact and `--split train`, on
-which choices are made. `--prominence` ranks without the encoder's own weights of patches, and with the norms of
-passages in several places. `--speed` measures bytes per second on two threads. `--cache` keeps embeddings between
-runs, for slow encoders. The last line is JSON.
+the same to the documents. `--prominence` ranks without the encoder's own weights of patches, and with the norms
+of passages in several places. `--speed` measures bytes per second on two threads. `--cache` keeps embeddings
+between runs, for slow encoders. The last line is JSON.
 """
 
 import argparse
@@ -33,7 +32,7 @@ import numpy as np
 from cases import Cached, Case, Damage, Evidence, opened, spoilt, unit
 from judged import SEEDS, bm25, read
 
-from thesphere.encoders import Encoder, Joining
+from thesphere.encoders import Encoder
 from thesphere.encoders.sphere import SphereEncoder
 from thesphere.patches.models import open_entropy_model
 from thesphere.sphere.batch import encode_in_threads
@@ -62,16 +61,6 @@ WAYS: dict[str, Callable[[str, int], str]] = {
     "identifier": identified,
     "glued": glued,
 }
-FORMS = [
-    Joining(float(c), float(f), float(g))
-    for (f, g), cs in (
-        ((0, 0), (1, 2, 4, 8)),
-        ((1, 0), (4, 8, 16)),
-        ((2, 0), (4, 8, 16, 32)),
-        ((2, 8), (9, 18, 27, 36)),
-    )
-    for c in cs
-]
 
 
 def ranking(case: Case, encoder: Cached, texts: Sequence[str], evidence: Evidence) -> dict[str, float]:
@@ -81,7 +70,9 @@ def ranking(case: Case, encoder: Cached, texts: Sequence[str], evidence: Evidenc
     return {
         "documents": case.ndcg(asked @ unit(encoder(case.documents)).T, case.ids),
         "passages": case.ndcg(best, case.windows),
-        "fused": case.ndcg(evidence.scores + evidence.weight(encoder.encoder.joining) * best, case.windows),
+        "fused": case.ndcg(
+            evidence.scores + evidence.weight(encoder.encoder.joining, best) * best, case.windows
+        ),
     }
 
 
@@ -103,7 +94,8 @@ def by_prominence(case: Case, encoder: Cached, texts: Sequence[str], evidence: E
     asked, rows = unit(encoder(texts)), encoder(case.passages)
     norms = np.linalg.norm(rows, axis=1)
     norms = norms / max(1e-9, float(np.median(norms)))
-    cosines, weight = asked @ unit(rows).T, evidence.weight(encoder.encoder.joining)
+    cosines = asked @ unit(rows).T
+    weight = evidence.weight(encoder.encoder.joining, case.best(cosines))
     found: dict[str, float] = {}
     if (even := evenly(encoder.encoder)) is not None:
         ranks = ranking(case, Cached(even, None), texts, evidence)
@@ -115,20 +107,6 @@ def by_prominence(case: Case, encoder: Cached, texts: Sequence[str], evidence: E
     for name, parts in (("pooled by norm", rows), ("pooled evenly", unit(rows))):
         sums = np.add.reduceat(parts, case.sphere.view.window_points[:-1], axis=0)
         found[name] = case.ndcg(case.masked(asked @ unit(sums).T), case.windows)
-    return found
-
-
-def weights(case: Case, encoder: Cached) -> dict[str, dict[str, float]]:
-    """nDCG@10 of the fusion for weights c * flatness^f * max(coverage, 0.6)^g, by query as it is and damaged."""
-    found: dict[str, dict[str, float]] = {}
-    for way in ("clean", *WAYS):
-        texts = case.texts((lambda key, text, seed, way=WAYS[way]: way(text, seed)) if way in WAYS else None)
-        evidence = case.evidence(texts)
-        best = case.best(unit(encoder(texts)) @ unit(encoder(case.passages)).T)
-        for form in FORMS:
-            name = f"{form.scale:g} flatness^{form.doubt:g} coverage^{form.trust:g}"
-            joined = evidence.scores + evidence.weight(form) * best
-            found.setdefault(name, {})[way] = case.ndcg(joined, case.windows)
     return found
 
 
@@ -233,10 +211,6 @@ def measured(folder: Path, case: Case, arguments: argparse.Namespace) -> dict[st
         if arguments.prominence:
             title = f"{each}, prominence"
             found[title] = shown(folder.name, title, by_prominence(case, encoder, texts, evidence))
-        if arguments.sweep:
-            found[f"{each}, weights"] = weights(case, encoder)
-            for form, values in found[f"{each}, weights"].items():
-                shown(folder.name, f"{each}, {form}", values)
     return found
 
 
@@ -246,7 +220,7 @@ def main() -> None:
     parser.add_argument("--encoders", default="sphere,sphere-light,minilm")
     parser.add_argument("--collections", default=COLLECTIONS)
     parser.add_argument("--split")
-    for flag in ("--damage", "--damage-documents", "--sweep", "--prominence", "--speed"):
+    for flag in ("--damage", "--damage-documents", "--prominence", "--speed"):
         parser.add_argument(flag, action="store_true")
     parser.add_argument("--cache", type=Path)
     arguments = parser.parse_args()

@@ -19,6 +19,7 @@ from thesphere.errors import FormatError, InputError, NotFoundError
 from thesphere.nn import integer
 from thesphere.nn.grams import Rows
 from thesphere.nn.sphere_shape import SphereShape, random_weights
+from thesphere.nn.tiles import tiles_allowed
 from thesphere.sphere import Sphere
 from thesphere.sphere.batch import encode_in_threads
 
@@ -121,6 +122,13 @@ def test_same_rows_without_numkong(
     np.testing.assert_array_equal(plain.encode(TEXTS), rows)
 
 
+def test_same_rows_without_tiles(
+    encoder: sphere.SphereEncoder, rows: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sphere, "tiles_allowed", lambda: False)
+    np.testing.assert_array_equal(encoder.encode(TEXTS), rows)
+
+
 def test_description(encoder: sphere.SphereEncoder, rows: np.ndarray) -> None:
     shape = encoder.shape
     for i, text in enumerate(TEXTS):
@@ -174,7 +182,8 @@ def test_windows_tile_the_patches_evenly(counts: list[int]) -> None:
     assert all(first[-1] - first[0] <= sphere.BATCH or len(first) == 2 for first, _ in found)
 
 
-def test_attention_against_float64() -> None:
+@pytest.mark.parametrize("tiles", sorted({False, tiles_allowed()}))
+def test_attention_against_float64(tiles: bool) -> None:
     rng = np.random.default_rng(3)
     begins, cones, heads, width = np.array([0, 1, 40, 200, 217]), 2, 3, 32
     count, columns = 217, (3 + 2) * 2 * 32
@@ -182,9 +191,8 @@ def test_attention_against_float64() -> None:
     sizes = rng.uniform(0.5, 1.5, count).astype(np.float32) * np.float32(1e-4)
     scale = rng.uniform(0.5, 1.5, columns).astype(np.float32)
     slope = np.array([0.5, 0.1, 0, 2, 0.01, 0.003], np.float32)
-    shape = SphereShape(width=192, layers=1, heads=6, cones=2, rows=Rows(2, 2, 2))
-    one = sphere.SphereEncoder("one", shape, {})
-    levels, out = one._attend(sums, sizes, scale, slope, begins)
+    levels, out = np.empty((count, 192), np.int8), np.empty(count, np.float32)
+    kernels.attend(sums, sizes, scale, slope, begins, cones, tiles, levels, out)
     x = sums * sizes.astype(np.float64)[:, None] * scale
     expected = np.zeros((count, 192))
     for first, last in zip(begins[:-1], begins[1:], strict=True):
@@ -326,7 +334,7 @@ def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = folder / sphere.WEIGHTS
     path.write_bytes(data)
     opened = open_encoder(f"sphere:{folder}")
-    assert opened.id == f"sphere/1-{hashlib.sha256(data).hexdigest()[:12]}:{path}"
+    assert opened.id == f"sphere/{sphere.VERSION}-{hashlib.sha256(data).hexdigest()[:12]}:{path}"
     again = open_encoder(opened.id)
     assert again.id == opened.id
     np.testing.assert_array_equal(again.encode(TEXTS[:3]), opened.encode(TEXTS[:3]))
@@ -367,9 +375,9 @@ def test_shipped_weights_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyP
     try:
         opened = open_encoder("sphere-light")
         assert opened is open_encoder(opened.id)
-        assert opened.id == f"sphere-light/1-{sphere.SHA256['sphere-light'][:12]}"
+        assert opened.id == f"sphere-light/{sphere.VERSION}-{sphere.SHA256['sphere-light'][:12]}"
         with pytest.raises(InputError, match="not what this version has"):
-            open_encoder("sphere-light/1-000000000000")
+            open_encoder(f"sphere-light/{sphere.VERSION}-000000000000")
         with pytest.raises(InputError, match="did you mean 'sphere-light'"):
             open_encoder("sphere-ligt")
         sphere.shipped.cache_clear()

@@ -19,6 +19,7 @@ import thesphere.sphere.ingest as ingest_module
 import thesphere.sphere.sphere as sphere_module
 from thesphere.encoders import Joining, open_encoder
 from thesphere.errors import FormatError, InputError, NotFoundError, SphereError, VerifyError
+from thesphere.lexical.query import analyse
 from thesphere.sphere import Hit, Sphere
 from thesphere.store import map_tensors, write_tensors
 
@@ -266,6 +267,33 @@ def test_joined_scores_are_lexical_plus_weighted_cosine(built: tuple[Path, Spher
             expected = lexical.get((hit.source, 0), 0.0) + joined.request.weight * best
             assert math.isclose(hit.score, expected, rel_tol=1e-12, abs_tol=1e-15)
         assert all(hit.score > 0 for hit in joined)
+        scores = sphere.view.lexical.score(analyse(query))
+        parts = zip(sphere.view.parts, sphere.view.window_offsets[:-1], strict=True)
+        windows = np.concatenate([part.point_window + first for part, first in parts])
+        windows = windows[sphere.view.points_live]
+        best = np.sort([cosines[windows == window].max() for window in np.unique(windows)])[::-1]
+        words = np.sort(np.concatenate(scores.parts))[::-1]
+        behind = words[9] / words[0] if words[0] > 0 else 1.0  # the tenth best, where any has evidence
+        expected = (
+            Fake.joining.scale * (best[0] - best[9] + 0.02) / (scores.strength * (1 - behind) + 0.1) ** 2
+        )
+        assert math.isclose(joined.request.weight, expected, rel_tol=1e-9)
+
+
+def test_vectors_alone_find_what_no_word_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Alike(Fake):
+        def one(self, text: bytes) -> np.ndarray:
+            return np.arange(1, WIDTH + 1, dtype=np.float32)
+
+    monkeypatch.setattr(sphere_module, "open_encoder", lambda name, state=None: Alike())
+    root = lay(tmp_path / "files", {"a.txt": b"the fox"})
+    with Sphere.create(tmp_path / "c.sphere", encoder="alike") as sphere:
+        sphere.ingest(root)
+        assert not len(sphere.search("qqq www", vectors=False))
+        hits = sphere.search("qqq www")
+        assert [hit.source for hit in hits] == ["files/a.txt"]
+        assert hits[0].score == pytest.approx(Fake.joining.weight(0, 0))
+        sphere.prove(hits)
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
@@ -435,6 +463,76 @@ def test_points_tile_their_sources(tmp_path: Path, fake: None, small_parts: None
                 check_hit(root, sphere, hit)
 
 
+@pytest.mark.parametrize("unit", ["passage", "patch"])
+def test_titles_stand_above_every_passage_that_is_embedded(
+    tmp_path: Path, fake: None, small_parts: None, unit: str
+) -> None:
+    long = "".join(f"line {n}: the fox met hound number {n * 7919 % 1000}\n" for n in range(60))
+    rows = {
+        "long": ("Foxes", long),
+        "blank": ("Foxes", " " * 90 + "\n\n" + " " * 400 + "the end"),
+        "begins": ("The FOX", "the fox is red"),
+        "bare": ("", "a blue fox"),
+        "wide": ("狐 " * 300, "a fox"),
+    }
+    data = "".join(json.dumps({"title": title, "text": text}) + "\n" for title, text in rows.values())
+    lay(tmp_path, {"rows.jsonl": data.encode()})
+
+    def expected(title: str, text: bytes) -> np.ndarray:
+        above = (
+            unit == "passage"
+            and title
+            and text.strip()
+            and not text.lower().startswith(title.lower().encode())
+        )
+        return Fake().one(title[:256].strip().encode() + b"\n" + text if above else text)
+
+    with Sphere.create(tmp_path / "c.sphere", encoder="fake", points=unit, passage_bytes=200) as sphere:
+        sphere.ingest(tmp_path / "rows.jsonl")
+
+        def check() -> None:
+            points = sphere.points()
+            seen = set()
+            for source, start, end, row in zip(
+                points.sources, points.starts, points.ends, points.embeddings, strict=True
+            ):
+                number = int(points.names[source].partition("#")[2].partition("/")[0])
+                title, text = list(rows.values())[number]
+                seen.add((number, start, end))
+                assert np.array_equal(row, expected(title, text.encode()[start:end])), (number, start, end)
+            for number, (_, text) in enumerate(rows.values()):  # titles are no part of the spans
+                assert sum(end - start for n, start, end in seen if n == number) == len(text)
+
+        check()
+        (tmp_path / "rows.jsonl").write_text(data + '{"text": "one more"}\n')
+        rows["more"] = ("", "one more")
+        sphere.ingest(tmp_path)  # new names: everything is written again
+        check()
+        sphere.compact()
+        check()
+        assert sphere.verify() == []
+        sphere.prove(sphere.search("fox hound 17", 3))
+
+
+def test_encoders_that_embed_again_are_given_the_titles_again(tmp_path: Path) -> None:
+    texts = ["the fox", "a hound", "some hare", "the owl"]
+    rows = [{"title": f"chapter {n} of {text}", "text": f"{text} runs"} for n, text in enumerate(texts)]
+    lay(tmp_path, {"rows.jsonl": "".join(json.dumps(row) + "\n" for row in rows).encode()})
+    with Sphere.create(tmp_path / "c.sphere", encoder="lsa") as sphere:
+        sphere.ingest(tmp_path / "rows.jsonl")
+        both = [f"{row['title']}\n{row['text']}".encode() for row in rows]
+        for _ in range(2):
+            encoder = sphere.encoder
+            assert encoder is not None
+            without = encoder.encode([row["text"].encode() for row in rows])
+            points = sphere.points()
+            rows_in_order = points.embeddings[np.argsort([points.names[n] for n in points.sources])]
+            assert np.allclose(rows_in_order, encoder.encode(both), atol=0.02 * np.abs(without).max())
+            assert not np.allclose(rows_in_order, without, atol=0.1 * np.abs(without).max())
+            sphere.ingest(tmp_path)
+            sphere.compact()
+
+
 # -- proofs --------------------
 
 
@@ -568,7 +666,7 @@ def test_a_collection_with_nothing_in_it(tmp_path: Path) -> None:
 def test_lsa_from_blank_files_to_an_empty_collection(tmp_path: Path) -> None:
     """`lsa` is fitted on the first text that is not blank, fitted again by compact, and kept when all is gone."""
     root = lay(tmp_path / "files", {"blank.txt": b" \n \n", "wide.txt": "\u3000\u3000".encode()})
-    with Sphere.create(tmp_path / "c.sphere") as sphere:
+    with Sphere.create(tmp_path / "c.sphere", encoder="lsa") as sphere:
         sphere.ingest(root)
         assert sphere.encoder is None and sphere.info()["points"] == 2
         assert len(sphere.search("0815", vectors=True)) == 0

@@ -27,7 +27,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A collection of twelve texts, filled by the default. Copy it before changing it."""
     folder = tmp_path_factory.mktemp("fill")
     write_texts(folder / "texts", range(12))
-    with Sphere.create(folder / "a.sphere") as sphere:
+    with Sphere.create(folder / "a.sphere", encoder="lsa") as sphere:  # the one that compaction fits anew
         sphere.ingest(folder / "texts")
         sphere.fill(shells=4)
     return folder

@@ -161,8 +161,8 @@ def test_the_shape_is_read_from_the_file(shape):
 
 
 def test_sizes_of_the_shipped_files():
-    assert sum(v.nbytes for v in random_weights(SPHERE, 0).values()) <= 15_500_000
-    assert sum(v.nbytes for v in random_weights(LIGHT, 0).values()) <= 6_500_000
+    assert sum(v.nbytes for v in random_weights(SPHERE, 0).values()) <= 13_100_000
+    assert sum(v.nbytes for v in random_weights(LIGHT, 0).values()) <= 8_200_000
 
 
 def damaged(kind: str):

@@ -124,7 +124,10 @@ def test_words_and_vectors_together(tmp_path):
         hits = sphere.search(query, k=5, vectors=True, recall=0.9)
         assert len({hit.source for hit in hits} & {hit.source for hit in exact}) >= 4
         assert hits.account["cones"]
+        assert hits.status != "exact" or hits.request.weight == exact.request.weight
         sphere.prove(hits)
+        whole = sphere.search(query, k=5, vectors=True, recall=1.0)
+        assert whole.status == "exact" and whole.request.weight == exact.request.weight
     rare = sphere.search("zyxwvut", k=1, vectors=True, recall=0.5)
     assert rare[0].source.endswith("077.txt")
     plain = sphere.search("amber fjord", k=5)

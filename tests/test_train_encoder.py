@@ -132,6 +132,23 @@ def test_batches_depend_on_the_step_alone_and_hold_whole_pairs():
         assert np.array_equal(related, a // 2 % 2 == 0)
 
 
+def test_crowds_are_pairs_that_follow_each_other_in_the_order_given():
+    library, _, pairs = made(256)
+    places = np.random.default_rng(3).permutation(256)
+    settings = replace(SETTINGS, sizes=((8, 8, 128),), near=1.0)
+    alike = replace(pairs, kind=np.zeros(256, int), shares=[1.0], related=[True], places=places)
+    sampler = encoder.Sampler(alike, library.lengths, settings)
+    for step in range(10):
+        _, a, b, _ = sampler.batch(step)
+        assert len(a) == 128
+        assert (a // 2 == b // 2).all()
+        found = set(places[a // 2].tolist())
+        assert sum((place - 1) % 256 not in found for place in found) <= 128 // encoder.CROWD
+    unknown = encoder.Sampler(replace(pairs, places=np.full(256, -1)), library.lengths, settings)
+    plain = encoder.Sampler(pairs, library.lengths, settings)
+    assert all(np.array_equal(x, y) for x, y in zip(unknown.batch(3), plain.batch(3), strict=True))
+
+
 def test_training_learns_and_goes_on_where_it_was(tmp_path):
     library, shelf, pairs = made()
     sampler = encoder.Sampler(pairs, library.lengths, SETTINGS)

@@ -3,15 +3,14 @@
     python training/encoder.py sphere PAIRS TEACHER.npy OUT --steps N
     python training/encoder.py light  PAIRS TEACHER.npy OUT --steps N
 
-PAIRS is the folder that training/pairs.py packs, TEACHER.npy the teacher's vectors of its English texts, float16
-[E, 384]. `--seconds S` takes as many steps as fit; `--kernel` uses the Pallas kernels (NVIDIA GPUs). OUT gets
-NAME.safetensors (8-bit), figures.json and a checkpoint, from which the same command goes on.
+PAIRS is the folder that training/pairs.py or training/more.py packs, TEACHER.npy the teacher's vectors of its
+English texts, float16 [E, 384], beside the order of training/teacher.py. `--seconds S` takes as many steps as
+fit; `--kernel` uses the Pallas kernels (NVIDIA GPUs). OUT gets NAME.safetensors (8-bit), NAME.json and, if asked,
+a checkpoint, from which the same command goes on.
 """
 
 import argparse
 import json
-import lzma
-import multiprocessing
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -19,64 +18,17 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import prepared
 from safetensors.numpy import load_file, save_file
 
 from thesphere.nn import sphere
-from thesphere.nn.sphere_shape import LIGHT, SPHERE, SphereShape
+from thesphere.nn.sphere_shape import LIGHT, SPHERE, WINDOW, SphereShape
 from thesphere.train import encoder
-from thesphere.train.damage import damaged, mixed
-from thesphere.train.library import read_library
 from thesphere.train.run import run, schedule
 
 HELD_OUT = 2000  # pairs, and as many translations
-COPIES = 1  # damaged ones of each short text
-MOST_DAMAGED = 400  # bytes
-MIXED = 100_000  # translations at most
-PARTS = {"pairs": 0.4, "parallel": 0.25, "damaged": 0.13, "mixed": 0.04, "alone": 0.18}
-
-
-def load(folder: Path) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray], dict]:
-    """(bytes of all texts, where each begins and the end, arrays, description)."""
-    data = np.frombuffer(lzma.open(folder / "texts.bin.xz").read(), np.uint8)
-    arrays = dict(np.load(folder / "pairs.npz"))
-    begins = np.concatenate([[0], np.cumsum(arrays["length"].astype(np.int64))])
-    return data, begins, arrays, json.loads((folder / "pairs.json").read_text())
-
-
-def worsen(job: tuple[list[str], list[str] | None, int]) -> list[bytes]:
-    """Texts damaged, or each mixed with its translation, as UTF-8; never empty."""
-    texts, others, seed = job
-    if others is None:
-        made = damaged(texts, seed)
-    else:
-        made = [
-            mixed(text, other, seed + i) for i, (text, other) in enumerate(zip(texts, others, strict=True))
-        ]
-    return [(new if new.strip() else text).encode() for new, text in zip(made, texts, strict=True)]
-
-
-def with_worse(pool, data: np.ndarray, begins: np.ndarray, parallel: np.ndarray, seed: int):
-    """(bytes, begins, of, copies): behind the texts, COPIES of every short one damaged, then translations mixed.
-
-    `of` [n] is the text that each new one stands for, and the first `copies` of them are the damaged ones.
-    """
-    short = np.tile(np.flatnonzero(np.diff(begins) <= MOST_DAMAGED), COPIES)
-    some = parallel[np.random.default_rng(seed).permutation(len(parallel))[:MIXED]]
-
-    def text(t: int) -> str:
-        return data[begins[t] : begins[t + 1]].tobytes().decode()
-
-    jobs = []
-    for at in range(0, len(short), 2000):
-        jobs.append(([text(t) for t in short[at : at + 2000]], None, seed + at))
-    for at in range(0, len(some), 2000):
-        here = some[at : at + 2000]
-        jobs.append(([text(t) for t in here[:, 0]], [text(t) for t in here[:, 1]], seed + at))
-    made = [text for part in pool.imap(worsen, jobs) for text in part]
-    ends = begins[-1] + np.cumsum([len(text) for text in made])
-    of = np.concatenate([short, some[:, 1]])
-    more = np.frombuffer(b"".join(made), np.uint8)
-    return np.concatenate([data, more]), np.concatenate([begins, ends]), of, len(short)
+JUDGING = 15  # seconds that are kept for the last judging
+PARTS = {"pairs": 0.33, "parallel": 0.18, "damaged": 0.1, "mixed": 0.03, "alone": 0.18, "crops": 0.18}
 
 
 def kinds_of(
@@ -93,6 +45,7 @@ def kinds_of(
         ("damaged", np.stack([new, of], 1)[:copies], np.zeros(copies, int)),
         ("mixed", np.stack([new, of], 1)[copies:], np.zeros(len(of) - copies, int)),
         ("alone", alone, np.zeros(len(alone), int)),
+        ("crops", arrays.get("crops", np.zeros((0, 2), int)), np.zeros(len(arrays.get("crops", ())), int)),
     ]
     a, b, kind, shares, related = [], [], [], [], []
     for name, some, which in parts:
@@ -116,6 +69,9 @@ def held_out(
     rng = np.random.default_rng(seed)
     fit = (lengths > 0) & (lengths <= 128)
     chosen, taken = {}, np.zeros(len(lengths), bool)
+    if len(arrays.get("judged", ())):  # sentences and long passages
+        chosen["long"] = arrays["judged"]
+        fit &= ~arrays["hidden"]
     for name, some in (("pairs", arrays["pair"]), ("parallel", arrays["parallel"])):
         usable = np.flatnonzero(fit[some].all(1) & ((some < english).all(1) if name == "pairs" else True))
         usable = rng.permutation(usable)
@@ -124,7 +80,16 @@ def held_out(
         usable = usable[~taken[some[usable]].any(1)]
         chosen[name] = some[rng.permutation(usable)[: min(HELD_OUT, len(usable) // 10)]]
         taken[chosen[name]] = True
-    return chosen
+    return {name: some for name, some in chosen.items() if len(some)}
+
+
+def await_(file: Path) -> None:
+    """Returns when another process has made `file`, of the folder that is FOLDER.failed if that did not work."""
+    folder = file.parent
+    while not file.exists():
+        if folder.with_name(f"{folder.name}.failed").exists():
+            raise SystemExit(f"{folder} could not be prepared")
+        time.sleep(0.2)
 
 
 def train(shape: SphereShape, name: str, asked: argparse.Namespace) -> None:
@@ -134,11 +99,17 @@ def train(shape: SphereShape, name: str, asked: argparse.Namespace) -> None:
     def log(line: str) -> None:
         print(f"[{time.monotonic() - began:5.0f} s] {line}", flush=True)
 
-    pool = multiprocessing.get_context("fork").Pool(16)  # before JAX has threads
+    if not asked.shared:
+        prepared.worse(asked.pairs)  # by processes, before JAX has threads
     settings = encoder.Settings(asked.steps, kernel=asked.kernel, **json.loads(asked.set))
     state = encoder.begin(shape, settings)
+    hints = None
     if asked.start:
-        own, parameters, rarity = sphere.parameters_of(load_file(str(asked.start)))
+        own, parameters, hints = sphere.parameters_of(load_file(str(asked.start)))
+        if asked.layers:
+            kept = list(map(int, asked.layers.split(",")))
+            own = replace(own, layers=len(kept))
+            parameters |= {name: parameters[name][kept] for name in parameters if name.startswith("layer.")}
         assert own == shape, f"{asked.start} has {own}"
         state = state._replace(parameters=jax.device_put(parameters, jax.tree.leaves(state)[0].sharding))
     steps, room, compiler = None, None, ThreadPoolExecutor(1)
@@ -147,37 +118,38 @@ def train(shape: SphereShape, name: str, asked: argparse.Namespace) -> None:
         early = compiler.submit(
             encoder.compiled, shape, settings, state, encoder.shelf_like(room, shape.embedding)
         )
-    while not (
-        asked.pairs / "pairs.json"
-    ).exists():  # it may be in the making, as the teacher's vectors below
-        time.sleep(0.2)
-    data, begins, arrays, described = load(asked.pairs)
+    if asked.shared:
+        await_(asked.pairs / "ready")
+    arrays = dict(np.load(asked.pairs / "pairs.npz"))
+    described = json.loads((asked.pairs / "pairs.json").read_text())
     texts, english = described["texts"], described["english"]
-    data, begins, of, copies = with_worse(pool, data, begins, arrays["parallel"], settings.seed)
-    pool.close()
+    data, begins, of, copies = prepared.worse(asked.pairs)
     log(f"{texts:,} texts, {copies:,} damaged and {len(of) - copies:,} mixed ones, {len(data):,} bytes")
-    library = read_library(
-        data, begins, shape.rows, shape.shells, slice(described.get("made", 0), texts),
-        rarity if asked.start else None,
-    )  # fmt: skip
+    library = prepared.library(asked.pairs, shape.rows, shape.shells)
+    if hints is not None:
+        library = replace(library, rarity=hints, hint=hints[library.word].max(1).astype(np.int32))
     log(f"{library.begins[-1]:,} patches, {len(library.word):,} words; {shape.products:,} products a patch")
     taught = np.full(len(begins) - 1, -1, np.int32)
     taught[arrays["parallel"][::-1, 0]] = arrays["parallel"][::-1, 1]
     taught[:english] = np.arange(english)
     taught[texts:] = taught[of]
-    judged = held_out(arrays, english, library.lengths[:texts], settings.seed)
+    judged = held_out(arrays, english, library.lengths[:texts], prepared.SEED)
     a, b, kind, shares, related = kinds_of(arrays, english, library.lengths, texts, of, copies)
     hidden = np.zeros(len(taught), bool)
+    hidden[:texts] = arrays.get("hidden", False)
     for some in judged.values():
         hidden[some] = True
     hidden[texts:] = hidden[of]
     kept = ~(hidden[a] | hidden[b])
-    pairs = encoder.Pairs(a[kept], b[kept], kind[kept], shares, related)
+    a, b = a[kept], b[kept]
+    await_(asked.teacher)
+    teacher = np.load(asked.teacher, mmap_mode="r")
+    near, places = asked.teacher.with_suffix(".near.npy"), None
+    if settings.near and near.exists():
+        places = np.where(taught[b] >= 0, np.load(near)[taught[b]], -1)
+    pairs = encoder.Pairs(a, b, kind[kept], shares, related, places)
     sampler = encoder.Sampler(pairs, library.lengths, settings)
-    log(f"{kept.sum():,} pairs of {len(shares)} kinds; batches {sampler.chances}")
-    while not asked.teacher.exists():
-        time.sleep(0.2)
-    teacher = np.load(asked.teacher)
+    log(f"{len(a):,} pairs of {len(shares)} kinds; batches {sampler.chances}")
     log(f"{len(teacher):,} vectors of the teacher")
     need = encoder.room_for(library, teacher)
     if room is None or any(have < wanted for have, wanted in zip(room, need, strict=True)):
@@ -188,7 +160,7 @@ def train(shape: SphereShape, name: str, asked: argparse.Namespace) -> None:
     shelf = encoder.shelve(library, taught, teacher, room)
     steps = early.result()
     log("compiled")
-    embed = encoder.make_embed(shape, settings, 128)
+    embed = encoder.make_embed(shape, settings, WINDOW)
     curves = []
 
     def judge(parameters) -> dict[str, dict[str, float]]:
@@ -201,7 +173,7 @@ def train(shape: SphereShape, name: str, asked: argparse.Namespace) -> None:
     left = 1.0
     if asked.seconds:
         pace = encoder.seconds_of(steps, state, shelf, sampler)
-        left = asked.seconds - 10 - (time.monotonic() - began)
+        left = asked.seconds - JUDGING - (time.monotonic() - began)
         settings = replace(settings, steps=max(1, int(left / pace)))
         log(f"{pace * 1e3:.1f} ms a step: {settings.steps:,} steps")
 
@@ -234,8 +206,7 @@ def train(shape: SphereShape, name: str, asked: argparse.Namespace) -> None:
     tensors = sphere.quantised(state.parameters, shape, library.rarity)
     save_file(tensors, str(asked.out / f"{name}.safetensors"))
     figures = {
-        "judged": judge(state.parameters),
-        "stored": judge(sphere.parameters_of(tensors)[1]),
+        "judged": judge(sphere.parameters_of(tensors)[1]),
         "settings": asdict(settings),
         "bytes": int(begins[texts]),
         "patches": int(library.begins[texts]),
@@ -245,7 +216,7 @@ def train(shape: SphereShape, name: str, asked: argparse.Namespace) -> None:
         "devices": [str(device.device_kind) for device in jax.devices()],
     }
     (asked.out / f"{name}.json").write_text(json.dumps(figures, indent=1))
-    log(json.dumps({key: figures[key] for key in ("judged", "stored")}))
+    log(json.dumps(figures["judged"]))
 
 
 def main() -> None:
@@ -257,6 +228,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--seconds", type=float, default=0.0, help="of the whole command, instead of --steps")
     parser.add_argument("--start", type=Path, help="a file of weights to go on from")
+    parser.add_argument("--layers", help="of --start, such as 0,1,3,5; default: all")
+    parser.add_argument(
+        "--shared", action="store_true", help="wait for PAIRS/ready and TEACHER.npy, which others make"
+    )
     parser.add_argument(
         "--room", help="TEXTS,PATCHES,WORDS,VECTORS at most: compile before the texts are read"
     )

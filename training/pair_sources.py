@@ -20,11 +20,11 @@ class Source:
 
 SOURCES = (
     # descriptions, commands, code
-    Source("debian descriptions", "as each package's packaging", 0.5),
+    Source("debian descriptions", "as each package's packaging", 0.33),
     Source("tldr-pages", "CC BY 4.0", 1.0),
-    Source("python functions", "per package: BSD, MIT, Apache-2.0, PSF, some GPL or LGPL", 0.9),
+    Source("python functions", "per package: BSD, MIT, Apache-2.0, PSF, some GPL or LGPL", 0.45),
     # translations
-    Source("gettext catalogues", "GPL, LGPL, MPL or MIT, per package", 0.65),
+    Source("gettext catalogues", "GPL, LGPL, MPL or MIT, per package", 0.35),
     Source("gnome-user-docs", "CC BY-SA 3.0", 0.65),
     Source("libreoffice-help", "MPL-2.0", 0.65),
     Source("debian-handbook", "GPL-2+ or CC BY-SA 3.0", 1.0),

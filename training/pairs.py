@@ -2,10 +2,12 @@
 
     python training/pairs.py commands                  # shell lines that download and unpack the packages
     python training/pairs.py pack PACKAGES PAIRS --judged JUDGED
+    python training/pairs.py add OLD_PAIRS PACKAGES PAIRS --judged JUDGED   # only the scientific prose is read
 
 JUDGED is a folder of judged collections (*.jsonl with "text"): what shares twelve words in a row with them is
-left out. training/pair_sources.py has the sources with licences and shares, pair_stages.py their readers. About
-2.5 GB are downloaded, on Debian 12. Other versions of the packages give other texts; docs/models.md lists the
+left out. training/pair_sources.py has the sources with licences and shares and pair_stages.py their readers;
+pair_papers.py has both for scientific prose. About 2.5 GB of packages and 1 GB of repositories are downloaded,
+on Debian 12. Other versions of the packages give other texts; docs/models.md lists the
 881,138 texts of the shipped encoders.
 
 What made the shipped weights on one machine of 4 H200, with XLA_FLAGS=--xla_gpu_autotune_level=1 for its short
@@ -30,7 +32,11 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
-from pair_sources import MIXED, NPM, PYPI, READ, SHARE_OF_ALL, SOURCES, WHEELS
+from pair_papers import REPOSITORIES
+from pair_papers import SOURCES as PAPERS
+from pair_papers import STAGES as PAPER_STAGES
+from pair_sources import MIXED, NPM, PYPI, READ, SHARE_OF_ALL, WHEELS
+from pair_sources import SOURCES as PACKAGED
 from pair_stage import DESCRIBED, OWN_GROUPS, Stage, refusal
 from pair_stages import STAGES
 
@@ -39,11 +45,15 @@ from thesphere.train import sources as entropy
 from thesphere.train.cleaning import plain
 from thesphere.train.corpora import fetch_commands
 
+SOURCES = (*PACKAGED, *PAPERS)
+ALL_STAGES = (*STAGES, *PAPER_STAGES)
 STAGE_GROUPS = 100_000_000
 """More groups than a stage has."""
 LONG_CODE, LONG_CODE_SHARE = 700, 0.19
 LONG_PASSAGE, SHORT_PASSAGE, SHORT_PASSAGE_SHARE = 800, 260, 0.6
 """English passages of an abstract's length are few and all kept; of the short ones there are too many."""
+KEPT_ON_ADDING = {"code": 0.5, "interface": 0.5, "message": 0.5, "short-long": 0.65}
+"""What of an older collection stays when scientific prose is added, by kind of text or pair; of the rest, all."""
 
 
 def commands() -> list[str]:
@@ -58,6 +68,7 @@ def commands() -> list[str]:
         *(line.replace("apt-get", f"apt-get {options}") for line in fetched),
         *(f"pip download -q --no-deps --only-binary :all: -d wheels {wheel}" for wheel in WHEELS),
         "git clone -q --depth 1 https://github.com/tldr-pages/tldr tldr",
+        *(repository.command() for repository in REPOSITORIES),
     ]
 
 
@@ -65,7 +76,7 @@ def gathered(job: tuple[int, Path, Path | None, int]) -> Stage:
     """One stage, run in a process of its own."""
     number, packages, judged, few = job
     stage = Stage(packages, few, refusal(judged))
-    STAGES[number](stage)
+    ALL_STAGES[number](stage)
     stage.refused = stage.made.refused = bool  # a closure cannot be sent to another process
     return stage
 
@@ -94,7 +105,7 @@ def source_of(origin: str) -> str:
 
 
 def chosen(whole: P.Collection, origins: list[str]) -> np.ndarray:
-    """bool [texts]: each source's share, by hash; a text that only asks stays if what it asks for does."""
+    """bool [texts]: each source's share (`kept_by_hash`)."""
     shares = {source.name: source.share * SHARE_OF_ALL for source in SOURCES}
     limit = np.array([shares[source_of(origin)] for origin in origins])
     size = np.array([len(text) for text in whole.texts])
@@ -104,6 +115,13 @@ def chosen(whole: P.Collection, origins: list[str]) -> np.ndarray:
     passage = (np.array(whole.langs) == "en") & (np.array(whole.kinds) == P.KINDS.index("passage"))
     limit[passage & (size > LONG_PASSAGE)] = 1.0
     limit[passage & (size < SHORT_PASSAGE)] *= SHORT_PASSAGE_SHARE
+    prose = np.array([origin.startswith("git:") for origin in origins], bool)  # shares as they are
+    limit[prose] = [shares[source_of(origin)] / SHARE_OF_ALL for origin in np.array(origins, object)[prose]]
+    return kept_by_hash(whole, limit)
+
+
+def kept_by_hash(whole: P.Collection, limit: np.ndarray) -> np.ndarray:
+    """bool [texts]: those whose hash is below `limit`; one that only asks stays if what it asks for does."""
     stays = np.array([zlib.crc32(text) / 2**32 for text in whole.texts]) < limit
     tied = np.array([*whole.pairs, *whole.parallel], np.int64).reshape(-1, 2)
     found, asks, useful = (np.zeros(len(stays), bool) for _ in range(3))
@@ -112,35 +130,93 @@ def chosen(whole: P.Collection, origins: list[str]) -> np.ndarray:
     return np.where(asks & ~found, useful, stays) | (asks & useful)
 
 
-def pack(packages: Path, out: Path, judged: Path | None, few: int, processes: int) -> None:
-    """Writes texts.bin.xz, pairs.npz and pairs.json (`thesphere.train.pairs.Collection.pack`)."""
-    jobs = [(number, packages, judged, few) for number in range(len(STAGES))]
+def gather(
+    stages: range, packages: Path, judged: Path | None, few: int, processes: int
+) -> tuple[P.Collection, list[str], np.ndarray]:
+    """The texts of some of ALL_STAGES, the source of each, and whether it is kept."""
+    jobs = [(number, packages, judged, few) for number in stages]
     with multiprocessing.Pool(processes, maxtasksperchild=1) as pool:
         whole, origins = merged(pool.map(gathered, jobs, chunksize=1))
-    keep = chosen(whole, origins)
-    kept, number = P.Collection(), {}
+    return whole, origins, chosen(whole, origins)
+
+
+def put(kept: P.Collection, whole: P.Collection, origins: list[str], keep: np.ndarray) -> dict[str, Counter]:
+    """Adds what is kept of `whole` to `kept`; gives how much of each source that is."""
+    number: dict[int, int] = {}
     tally: dict[str, Counter] = defaultdict(Counter)
+    base = max(kept.groups, default=0) + 1
     for row in np.flatnonzero(keep).tolist():
-        kept.group = whole.groups[row]
-        if kept.group % STAGE_GROUPS >= OWN_GROUPS:  # words, glosses, commands: neighbours in their order
+        kept.group = base + whole.groups[row]
+        if whole.groups[row] % STAGE_GROUPS >= OWN_GROUPS:  # words, glosses: neighbours in their order
             kept.group = (1 << 40) + len(kept.texts) // 64
-        number[row] = kept.add(whole.texts[row].decode(), P.KINDS[whole.kinds[row]], whole.langs[row])
-        tally[origins[row]] += Counter(texts=1, bytes=len(whole.texts[row]))
+        before = len(kept.texts)
+        at = kept.add(whole.texts[row].decode(), P.KINDS[whole.kinds[row]], whole.langs[row])
+        if at is not None:
+            number[row] = at
+        if len(kept.texts) > before:
+            tally[origins[row]] += Counter(texts=1, bytes=len(whole.texts[row]))
     for (query, passage), kind in whole.pairs.items():
         # nlp-corpus has sentences of many texts in one file
-        if keep[query] and keep[passage] and origins[passage] != "npm:nlp-corpus":
-            kept.pair(number[query], number[passage], kind)
-            tally[origins[passage]]["pairs"] += 1
+        if query in number and passage in number and origins[passage] != "npm:nlp-corpus":
+            if kept.pair(number[query], number[passage], kind):
+                tally[origins[passage]]["pairs"] += 1
     for (foreign, english), kind in whole.parallel.items():
-        if keep[foreign] and keep[english]:
+        if foreign in number and english in number:
             kept.parallel[number[foreign], number[english]] = kind
             tally[origins[foreign]]["parallel"] += 1
+    return tally
+
+
+def write(kept: P.Collection, tally: dict[str, Counter], out: Path) -> None:
+    """Writes texts.bin.xz, pairs.npz and pairs.json (`thesphere.train.pairs.Collection.pack`)."""
     licences = {source.name: source.licence for source in SOURCES}
-    kept.sources = {name: {"licence": licences[source_of(name)], **rows} for name, rows in tally.items()}
+    kept.sources |= {name: {"licence": licences[source_of(name)], **rows} for name, rows in tally.items()}
     facts = kept.pack(out, 9)
     print(
         json.dumps({key: facts[key] for key in ("texts", "english", "bytes", "pairs", "parallel", "sha256")})
     )
+
+
+def pack(packages: Path, out: Path, judged: Path | None, few: int, processes: int) -> None:
+    """Packs all sources."""
+    kept = P.Collection()
+    write(kept, put(kept, *gather(range(len(ALL_STAGES)), packages, judged, few, processes)), out)
+
+
+def unpacked(folder: Path) -> P.Collection:
+    """A packed collection as one that can be added to."""
+    old = P.read_pairs(folder)
+    whole, arrays, facts = P.Collection(), old.arrays, old.facts
+    whole.texts = [old.text(number) for number in range(len(old.starts))]
+    whole.rows = {text: number for number, text in enumerate(whole.texts)}
+    whole.kinds, whole.groups = arrays["kind"].tolist(), arrays["group"].tolist()
+    whole.langs = [facts["langs"][lang] for lang in arrays["lang"].tolist()]
+    for name, tied in (("pair", whole.pairs), ("parallel", whole.parallel)):
+        kinds = [facts[f"{name}_kinds"][kind] for kind in arrays[f"{name}_kind"].tolist()]
+        tied.update(zip(map(tuple, arrays[name].tolist()), kinds, strict=True))
+    whole.sources = facts["sources"]
+    return whole
+
+
+def add(older: Path, packages: Path, out: Path, judged: Path | None, few: int, processes: int) -> None:
+    """Packs an older collection, less of what it has most of, and the scientific prose besides."""
+    whole = unpacked(older)
+    limit = np.ones(len(whole.texts))
+    for number, kind in enumerate(whole.kinds):
+        limit[number] = KEPT_ON_ADDING.get(P.KINDS[kind], 1.0)
+    for (query, found), kind in [*whole.pairs.items(), *whole.parallel.items()]:
+        if kind == "tldr":
+            limit[[query, found]] = 1.0
+        elif kind in KEPT_ON_ADDING and P.KINDS[whole.kinds[found]] != "code":
+            limit[found] = min(limit[found], KEPT_ON_ADDING[kind])
+    keep = kept_by_hash(whole, limit)
+    left_out = Counter(
+        texts=int((~keep).sum()), bytes=sum(len(whole.texts[n]) for n in np.flatnonzero(~keep))
+    )
+    kept = P.Collection(sources=whole.sources | {"of the above, left out again": dict(left_out)})
+    put(kept, whole, ["older"] * len(whole.texts), keep)
+    science = range(len(STAGES), len(ALL_STAGES))
+    write(kept, put(kept, *gather(science, packages, judged, few, processes)), out)
 
 
 def main() -> None:
@@ -148,16 +224,22 @@ def main() -> None:
     tasks = parser.add_subparsers(dest="task", required=True)
     tasks.add_parser("commands", help="print the shell lines that download and unpack")
     packing = tasks.add_parser("pack", help="read the packages, write the pairs")
-    packing.add_argument("packages", type=Path)
-    packing.add_argument("out", type=Path)
-    packing.add_argument("--judged", type=Path, help="a folder of judged collections to leave out")
-    packing.add_argument("--few", type=int, default=0, help="about so many items of each source, for a trial")
-    packing.add_argument("--processes", type=int, default=6)
-    asked = parser.parse_args()
-    if asked.task == "commands":
+    adding = tasks.add_parser("add", help="add the scientific prose to pairs packed earlier")
+    adding.add_argument("older", type=Path)
+    for task in (packing, adding):
+        task.add_argument("packages", type=Path)
+        task.add_argument("out", type=Path)
+        task.add_argument("--judged", type=Path, help="a folder of judged collections to leave out")
+        task.add_argument(
+            "--few", type=int, default=0, help="about so many items of each source, for a trial"
+        )
+        task.add_argument("--processes", type=int, default=6)
+    asked = vars(parser.parse_args())
+    task = asked.pop("task")
+    if task == "commands":
         print("\n".join(commands()))
     else:
-        pack(asked.packages, asked.out, asked.judged, asked.few, asked.processes)
+        {"pack": pack, "add": add}[task](**asked)
 
 
 if __name__ == "__main__":

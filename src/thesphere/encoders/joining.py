@@ -3,44 +3,51 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from thesphere.errors import InputError
+
+SPARE = 0.1, 0.02  # added to the leads of words and of vectors: where both are small neither decides alone
+PLACE = 10  # the best is compared with the one at this place
 
 
 @dataclass(frozen=True)
 class Joining:
     """The weight c of the best cosine in the score of a text query.
 
-        c = scale * flatness ** doubt * max(coverage, floor) ** trust
+        c = scale * (lead of vectors + 0.02) / (lead of words + 0.1)^2
 
-    Where words single out one document they are right; where ten score alike (flatness near 1) an encoder knows
-    more. A query whose words the collection hardly has (another language, damaged words) is one that an encoder
-    may hardly know either. All of it depends on the query and its lexical statistics alone, never on a vector's
-    score. Chosen per encoder on SciFact's training queries (docs/decisions.md).
+    A lead is how far the best stands above the tenth: where one document stands out, in cosines or in the share
+    of the query's words that it holds, that evidence knows what is meant; where ten are alike, the other one
+    decides. Both leads are absolute: words that single out a document which holds but a tenth of the query lead
+    by little. The square spares queries whose words know well, as in languages that an encoder hardly does.
+    Chosen per encoder by `benchmarks/joining.py`, which knows no test query (docs/decisions.md).
 
     Attributes:
-        scale: c where nothing but the vectors can tell, 0 or more; 0: they never join.
-        doubt: how much words are trusted that single out a document, 0 or more.
-        trust: how much less the vectors count where few words of the query are known, 0 or more.
-        floor: coverage below which it makes no further difference, 0 to 1.
+        scale: how far vectors are trusted, 0 or more; 0: they never join.
         asked: join only where the caller asks for it.
     """
 
-    scale: float = 18.0
-    doubt: float = 2.0
-    trust: float = 8.0
-    floor: float = 0.6
+    scale: float = 1.5
     asked: bool = False
 
     def __post_init__(self) -> None:
-        powers = self.scale, self.doubt, self.trust
-        if not all(math.isfinite(each) and each >= 0 for each in powers) or not 0 <= self.floor <= 1:
-            raise InputError(f"{self} is no weight: give finite numbers of 0 or more, and a floor of 0 to 1")
+        if not (math.isfinite(self.scale) and self.scale >= 0):
+            raise InputError(f"{self} is no weight: give a finite number of 0 or more")
 
-    def weight(self, flatness: float, coverage: float) -> float:
+    def weight(self, words: float, vectors: float) -> float:
         """c of a query.
 
         Args:
-            flatness: the tenth best lexical score over the best, 0 to 1.
-            coverage: share of the query's weight in words that the collection has, 0 to 1.
+            words: lead of the best lexical score, as a share of what a perfect document would reach, 0 to 1.
+            vectors: lead of the best cosine, 0 to 2.
         """
-        return self.scale * flatness**self.doubt * max(coverage, self.floor) ** self.trust
+        return self.scale * (vectors + SPARE[1]) / (words + SPARE[0]) ** 2
+
+
+def lead(cosines: np.ndarray) -> float:
+    """How far the best of some documents' cosines stands above the tenth, or above the last of fewer."""
+    if not len(cosines):
+        return 0.0
+    first = np.sort(np.partition(cosines, -min(PLACE, len(cosines)))[-PLACE:])
+    return float(first[-1] - first[0])

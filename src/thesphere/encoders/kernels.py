@@ -4,23 +4,23 @@ As in nn/integer.py a row of float32 is kept as int8 levels and the size of one 
 exact integers, and what lies between is done in a fixed order within one row or one text. So a text's result is
 the same to the last bit whatever shares its batch.
 
-Attention is of 8-bit numbers too: queries and keys row by row, values column by column within a window, weights
-as whole 16,256ths of the largest, in two 7-bit halves. Windows of a batch share the products; a weight between
-two windows is 0, and adds nothing.
+Attention is of 8-bit numbers too: queries and keys row by row of a head, values column by column within a window,
+weights as whole 127ths of the largest.
 """
 
 import numpy as np
 from numba import njit
 
-from thesphere.nn.integer import _exp, _quantise
+from thesphere.nn.integer import _INTEGER, _exp, _quantise
+from thesphere.nn.tiles import COLUMNS, DEPTH, ROWS, multiply
 
 _F, _I = np.float32, np.int32
 _ZERO, _ONE, _LEVELS, _TINY, _EPSILON = _F(0), _F(1), _F(127), _F(1e-12), _F(1e-6)
-_HALF, _UNIT = _I(128), _F(127 * 128)  # a weight is high * 128 + low
-_ALL, _BIAS, _LOG2E, _FLOOR = _I(0x7FFFFFFF), _I(127 << 23), _F(1.44269504), _F(-20)  # 2^-20 is weight 0
-_ROUND, _INTEGER = _F(3 << 22), _F(1 << 23)  # beside these a float32 has no fraction
-_P0, _P1, _P2, _P3, _P4 = _F(1.0), _F(0.69312103), _F(0.24022107), _F(0.05592204), _F(0.00967604)
-# 2^f for |f| <= 1/2 within 4e-6, fitted by us at Chebyshev points
+_BIAS, _LOG2E, _WHOLE, _BYTE = _I(127 << 23), _F(1.44269504), _F(1 << 23), _I(255)
+_STEPS = _F(128)  # of a logit, in a factor 2 of the weight
+_FLOOR, _DEEPEST, _PART = _F(-(1 << 22)), _I(1024), _I(127)  # the lowest logit; 2^-8 is weight 0
+_Q0, _Q1, _Q2 = _F(127), _F(127 * -0.6565 / 128), _F(127 * 0.1565 / 128**2)
+# 127 times 2^-f for f in 128ths, within half of 1 %, and right at both ends, so that weights never rise
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -63,117 +63,159 @@ def locate(begins, word, rarity, places, shells, gain, h):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def split(sums, sizes, scale, begins, query, query_size, key, key_size, value, value_size):
-    """Queries [C, heads, P, W], keys [C, P, W] and values [C, W, P] of the C cones as int8, with their sizes.
+def attend(sums, sizes, scale, slope, begins, cones, tiles, levels, out_sizes):
+    """Attention within each window; levels int8 [P, D] and sizes [P] of what the heads bring together.
+
+    A window's cone at a time: its queries, keys and values, then ROWS queries of one head, so that what lies
+    between two products never leaves the nearest memory.
 
     Args:
-        sums: int32 [P, (heads + 2) C W], of queries, keys and values; `sizes` [P] and `scale` are theirs.
-        query_size: [C, heads, P], the root of W in it; key_size: [C, P]; value_size: [windows, C, W].
+        sums: int32 [P, D + 2 C W], of queries, keys and values of C cones; `sizes` [P] and `scale` are theirs.
+        slope: [heads], what a step of distance takes from a logit; the heads of a cone follow one another.
+        tiles: as for `multiply`.
     """
-    cones, heads, _, width = query.shape
-    keys = cones * heads * width
-    row, top = np.empty(width, np.float32), np.empty(width, np.float32)
-    root = _ONE / np.sqrt(_F(width))
+    heads, longest = len(slope) // cones, 1
     for t in range(len(begins) - 1):
-        for at in range(begins[t], begins[t + 1]):
-            here, size = sums[at], sizes[at]
-            for cone in range(cones):
-                for head in range(heads + 1):
-                    first = (cone * heads + head) * width if head < heads else keys + cone * width
-                    for c in range(width):
-                        row[c] = _F(here[first + c]) * size * scale[first + c]
-                    if head < heads:
-                        query_size[cone, head, at] = _quantise(row, query[cone, head, at]) * root
-                    else:
-                        key_size[cone, at] = _quantise(row, key[cone, at])
-        for cone in range(cones):
-            first = keys + (cones + cone) * width
-            for c in range(width):
-                top[c] = _TINY
-            for at in range(begins[t], begins[t + 1]):
-                here, size = sums[at], sizes[at]
-                for c in range(width):
-                    top[c] = max(top[c], abs(_F(here[first + c])) * size)
-            for c in range(width):
-                value_size[t, cone, c] = top[c] / _LEVELS * scale[first + c]
-                top[c] = _LEVELS / top[c]
-            for at in range(begins[t], begins[t + 1]):
-                here, size = sums[at], sizes[at]
-                for c in range(width):
-                    value[cone, c, at] = np.int8(np.rint(_F(here[first + c]) * size * top[c]))
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def weigh(products, query_size, key_size, slope, begins, weights, totals):
-    """Softmax of one cone's attention, in whole numbers.
-
-    Args:
-        products: int32 [heads P, P], of queries and keys.
-        slope: [heads], what a step of distance takes from a logit.
-        weights: int8 [2 heads P, P], the high halves of all, then the low ones; 0 outside the own window.
-        totals: int32 [heads P], sums of the weights.
-    """
-    heads, count = query_size.shape
-    logit, whole, steps = (
-        np.empty(count, np.float32),
-        np.empty(count, np.int32),
-        np.empty(2 * count, np.float32),
-    )
-    bits = logit.view(np.int32)
+        longest = max(longest, begins[t + 1] - begins[t])
+    width, most = levels.shape[1] // len(slope), _up(longest, DEPTH)
+    deep, broad = _up(width, DEPTH), _up(width, COLUMNS)
+    query, key, value = _room(heads * most * deep), _room(most * deep), _room(most * broad)
+    product, weight = _room(4 * ROWS * most), _room(ROWS * most)
+    brought = _room(4 * ROWS * broad).view(np.int32).reshape(ROWS, broad)
+    query_size, key_size = np.empty((heads, most), np.float32), np.empty(most, np.float32)
+    value_size, totals, bits = np.empty(width, np.float32), np.empty(ROWS, np.int32), np.empty(most, np.int32)
+    fall, row = np.empty(2 * most, np.float32), np.empty((longest, levels.shape[1]), np.float32)
+    queries = query.reshape(heads, most, deep)
     for t in range(len(begins) - 1):
         first, last = begins[t], begins[t + 1]
         n = last - first
-        sizes = key_size[first:last]
-        for j in range(2 * n - 1):
-            steps[j] = _F(abs(_I(j) - _I(n - 1))) * _LOG2E
-        for head in range(heads):
-            for at in range(first, last):
-                r = head * count + at
-                here, size, fall = products[r, first:last], query_size[head, at] * _LOG2E, slope[head]
-                away = steps[last - 1 - at : last - 1 - at + n]
-                for j in range(n):
-                    logit[j] = _F(here[j]) * (size * sizes[j]) - fall * away[j]
-                most = -_ALL  # floats are ordered as integers are, once the negative ones are turned round
-                for j in range(n):
-                    most = max(most, _I(bits[j] ^ ((bits[j] >> _I(31)) & _ALL)))
-                top = _I(most ^ ((most >> _I(31)) & _ALL)).view(np.float32)
-                total = _I(0)
-                for j in range(n):  # 2^x is 2^f shifted by x - f; adding a large number rounds
-                    x = max(logit[j] - top, _FLOOR)
-                    shifted = _F(x + _ROUND)
-                    f = x - (shifted - _ROUND)
-                    power = (((_P4 * f + _P3) * f + _P2) * f + _P1) * f + _P0
-                    power *= _I((shifted.view(np.int32) << _I(23)) + _BIAS).view(np.float32)
-                    weight = _F(power * _UNIT + _INTEGER).view(np.int32) & _I(0x7FFFFF)
-                    total += weight
-                    whole[j] = weight
-                totals[r] = total
-                high, low = weights[r], weights[heads * count + r]
-                for j in range(count):
-                    high[j] = 0
-                for j in range(count):
-                    low[j] = 0
-                high, low = high[first:last], low[first:last]
-                for j in range(n):
-                    high[j] = np.int8(whole[j] >> _I(7))
-                for j in range(n):
-                    low[j] = np.int8(whole[j] & _I(127))
+        across, down = _up(n, COLUMNS), _up(n, DEPTH)
+        keys = key[: across * deep].reshape(across // 16, 16 * deep)
+        values = value[: down * broad].reshape(broad // 16, 16 * down)
+        products = product.view(np.int32)[: ROWS * across].reshape(ROWS, across)
+        weights = weight[: ROWS * down].reshape(ROWS, down)
+        weights[:] = 0  # nothing comes from beyond the window
+        for cone in range(cones):
+            _split(
+                sums[first:last], sizes[first:last], scale, cone, cones, queries, query_size, keys, key_size
+            )
+            _turn(sums[first:last], sizes[first:last], scale, cone, cones, values, value_size)
+            for head in range(cone * heads, (cone + 1) * heads):
+                own = head - cone * heads
+                for j in range(2 * n - 1):
+                    fall[j] = _F(abs(_I(j) - _I(n - 1))) * (slope[head] * _LOG2E * _STEPS)
+                for at in range(0, n, ROWS):
+                    multiply(queries[own, at : at + ROWS], keys, products, tiles)
+                    some = min(ROWS, n - at)
+                    size = query_size[own, at : at + some]
+                    _weigh(products, size, key_size[:n], fall, at, bits, weights, totals)
+                    multiply(weights, values, brought, tiles)
+                    _join(brought, totals[:some], value_size, row[at : at + some], head * width)
+        for at in range(n):
+            out_sizes[first + at] = _quantise(row[at], levels[first + at])
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _up(count, unit):
+    return (count + unit - 1) // unit * unit
+
+
+@njit(cache=True, nogil=True)
+def _room(size):
+    """So many zero bytes that begin where a cache line does."""
+    found = np.zeros(size + 63, np.int8)
+    begin = -found.ctypes.data % 64
+    return found[begin : begin + size]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def join(cone, sums, totals, value_size, begins, row):
-    """row [P, D]: what one cone's heads bring together. sums: int32 [2 heads P, W], of weights and values."""
-    count, width = len(row), sums.shape[1]
-    heads = len(totals) // count
-    for t in range(len(begins) - 1):
-        worth = value_size[t, cone]
-        for at in range(begins[t], begins[t + 1]):
-            for head in range(heads):
-                r = head * count + at
-                over, first = _ONE / _F(totals[r]), (cone * heads + head) * width
-                high, low = sums[r], sums[heads * count + r]
-                for c in range(width):
-                    row[at, first + c] = _F(high[c] * _HALF + low[c]) * over * worth[c]
+def _split(sums, sizes, scale, cone, cones, query, query_size, key, key_size):
+    """Queries int8 [heads, n, W] of one cone, and keys packed for `multiply`; the root of W is in query_size."""
+    heads, n = len(query_size), len(sums)
+    width = sums.shape[1] // (cones * (heads + 2))
+    row, packed = np.empty(width, np.float32), np.zeros(query.shape[2], np.int8)
+    words, to = packed.view(np.int32), key.view(np.int32)
+    root = _LOG2E * _STEPS / np.sqrt(_F(width))
+    for at in range(n):
+        here, size = sums[at], sizes[at]
+        for head in range(heads + 1):
+            first = (cone * heads + head if head < heads else cones * heads + cone) * width
+            for c in range(width):
+                row[c] = _F(here[first + c]) * size * scale[first + c]
+            if head < heads:
+                query_size[head, at] = _quantise(row, query[head, at]) * root
+            else:
+                key_size[at] = _quantise(row, packed)
+        for k in range(len(words)):
+            to[at // 16, 16 * k + at % 16] = words[k]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _turn(sums, sizes, scale, cone, cones, value, value_size):
+    """Values of one cone, column by column, packed for `multiply`; value_size [W]."""
+    n, width = len(sums), len(value_size)
+    first = sums.shape[1] - (cones - cone) * width
+    top, word, to = np.empty(width, np.float32), np.zeros(16 * len(value), np.int32), value.view(np.int32)
+    for c in range(width):
+        top[c] = _TINY
+    for at in range(n):
+        here, size = sums[at], sizes[at]
+        for c in range(width):
+            top[c] = max(top[c], abs(_F(here[first + c])) * size)
+    for c in range(width):
+        value_size[c] = top[c] / _LEVELS * scale[first + c]
+        top[c] = _LEVELS / top[c]
+    for four in range(to.shape[1] // 16):  # patches beside each other: one word
+        for c in range(width):
+            word[c] = 0
+        for at in range(4 * four, min(4 * four + 4, n)):
+            here, size, up = sums[at], sizes[at], _I(8 * (at % 4))
+            for c in range(width):
+                level = _F(_F(here[first + c]) * size * top[c] + _INTEGER).view(np.int32) & _BYTE
+                word[c] |= _I(level << up)
+        for tile in range(len(to)):
+            to[tile, 16 * four : 16 * four + 16] = word[16 * tile : 16 * tile + 16]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _weigh(products, query_size, key_size, fall, first, logits, weights, totals):
+    """Softmax of some queries' attention, in whole 127ths of the largest weight.
+
+    Args:
+        products: int32, of queries, the first of which is patch `first` of its window, and keys.
+        query_size, key_size: of a level, such that logits are in `_STEPS` of a factor 2.
+        fall: [2 n - 1], what distances take from a logit; that of 0 is at n - 1.
+        logits: int32 [n], to work in.
+        weights: int8 [ROWS, at least n].
+        totals: int32, sums of the weights.
+    """
+    n = len(key_size)
+    for r in range(len(query_size)):
+        here, size, away, to = products[r], query_size[r], fall[n - 1 - first - r :], weights[r]
+        top = _I(0)
+        for j in range(n):
+            logit = max(_F(here[j]) * key_size[j] * size - away[j], _FLOOR)
+            logits[j] = bits = _F(logit + _INTEGER).view(np.int32)
+            top = _I(max(top, bits))
+        total = _I(0)
+        for j in range(n):  # 2^-(i + f) is 2^-f, a parabola, by 2^-i; adding a large number rounds
+            below = _I(min(_I(top - logits[j]), _DEEPEST))
+            f = _F(_I(below & _PART))
+            power = (_Q2 * f + _Q1) * f + _Q0
+            power *= _I(_BIAS - _I(_I(below & ~_PART) << _I(16))).view(np.float32)
+            weight = _I(_F(power + _WHOLE).view(np.int32) & _BYTE)
+            total = _I(total + weight)
+            to[j] = np.int8(weight)
+        totals[r] = total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _join(sums, totals, value_size, row, first):
+    """Columns `first` ... of the rows [R, D]: what one head brings. sums: int32, of weights and values."""
+    for r in range(len(totals)):
+        over = _ONE / _F(totals[r])
+        for c in range(len(value_size)):
+            row[r, first + c] = _F(sums[r, c]) * over * value_size[c]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -44,7 +44,7 @@ class Lsa:
         init=False,
         repr=False,
     )
-    joining: Joining = Joining(asked=True)
+    joining: Joining = Joining(0.5, asked=True)
 
     @property
     def width(self) -> int:

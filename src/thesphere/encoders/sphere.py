@@ -8,6 +8,7 @@ to the last bit in any company, in any order and by any number of threads.
 """
 
 import hashlib
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -24,18 +25,19 @@ from thesphere.encoders.joining import Joining
 from thesphere.errors import FormatError, InputError, NotFoundError
 from thesphere.nn import grams, integer
 from thesphere.nn.sphere_shape import WINDOW, SphereShape, checked_sphere_shape, lengthening, places
+from thesphere.nn.tiles import tiles_allowed
 
-VERSION = 1  # of the arithmetic; another one would make other vectors of the same weights
+VERSION = 2  # of the arithmetic; another one would make other vectors of the same weights
 SHA256 = {
-    "sphere": "ad81e4c6e1b6ee9f04c9d7669ef1809752369d102b2c052bab0ea408073ee644",
-    "sphere-light": "db98f75efebe224af9c8f0b10016275e11acc8d73b1c8af1ae4a057f30713d51",
+    "sphere": "01e05a1527472dc5929e5a8f1f68f4172e2c6bdb41cb06cb93198a81f2f2eba1",
+    "sphere-light": "aa907d0e55dc48460b92307006dc3bd0099ba51a56d133817887fee486d3281e",
 }
 """Of the weights that come with the package, beside this file."""
-JOINING = {"sphere": Joining(8.0, doubt=3.0, trust=4.0), "sphere-light": Joining(6.0, doubt=3.0, trust=4.0)}
+JOINING = {"sphere": Joining(1.4), "sphere-light": Joining(0.79)}
 WEIGHTS = "weights.safetensors"
 """What `thesphere train encoder` calls the weights in the folder that it writes."""
 MOST_BYTES = 1 << 28  # of a file of weights
-BATCH = 128  # patches that pass through the layers together, or one window; no result depends on it
+BATCH = 384  # patches that pass through the layers together, or one window; no result depends on it
 PIECE = 1 << 18  # bytes that are cut into patches at once; a longer text is cut behind a blank
 
 
@@ -61,6 +63,25 @@ class Description:
     def shell(self) -> np.ndarray:
         """int64 [P], the most probable shell of each patch."""
         return self.shells.argmax(1)
+
+
+_Sums = tuple[
+    np.ndarray, np.ndarray, np.ndarray
+]  # of int32 [P, N], sizes [P] and scale [N]: all three multiplied
+
+
+class _Room:
+    """Memory that is used again, batch after batch: fresh pages each time would cost a fifth of the time."""
+
+    def __init__(self) -> None:
+        self._bytes: dict[str, np.ndarray] = {}
+
+    def __call__(self, name: str, shape: tuple[int, int], kind: type) -> np.ndarray:
+        """An array in the memory of that name; what was there is lost."""
+        size = math.prod(shape) * np.dtype(kind).itemsize
+        if name not in self._bytes or len(self._bytes[name]) < size:
+            self._bytes[name] = integer.aligned((size,), np.uint8)
+        return self._bytes[name][:size].view(kind).reshape(shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,11 +126,11 @@ class SphereEncoder:
         """
         try:
             pooled = np.zeros((len(texts), self.shape.width), np.float32)
-            counts = np.zeros(len(texts), np.int64)
+            counts, room = np.zeros(len(texts), np.int64), _Room()
             for owner, patches in self._read(texts):
                 np.add.at(counts, owner, np.diff(patches.begins))
                 for begins, window_owner in _windows(patches.begins):
-                    h, prominence = self._forward(patches, begins)
+                    h, prominence = self._forward(patches, begins, room)
                     kernels.pool(h, prominence, begins - begins[0], owner[window_owner], pooled)
             out = np.empty((len(texts), self.width), np.float32)
             kernels.project(pooled, counts, self._raw, out)
@@ -126,12 +147,12 @@ class SphereEncoder:
         Raises:
             InputError, FormatError: as in `encode`.
         """
-        shape, done, offset = self.shape, [], 0
+        shape, done, offset, room = self.shape, [], 0, _Room()
         try:
             for piece in _pieces(text):
                 _, patches = next(self._read([piece]))
                 for begins, _ in _windows(patches.begins):
-                    h, prominence = self._forward(patches, begins)
+                    h, prominence = self._forward(patches, begins, room)
                     levels, sizes = np.empty(h.shape, np.int8), np.empty(len(h), np.float32)
                     kernels.quantise(h, levels, sizes)
                     raw, shells, cones = (
@@ -195,71 +216,58 @@ class SphereEncoder:
         begins = np.cumsum([0, *map(len, pieces)], dtype=np.int64)
         return grams.patches(np.frombuffer(b"".join(pieces), np.uint8), begins, self.shape.rows)
 
-    def _forward(self, patches: grams.Patches, begins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(h float32 [P, D], prominence float32 [P]) of the windows that begin at patches begins[:-1]."""
-        tensors, shape, matrices = self.tensors, self.shape, self._matrices
-        some, count = slice(begins[0], begins[-1]), begins[-1] - begins[0]
-        begins = begins - begins[0]
-        word = patches.word[some]
-        levels, sizes = np.empty((count, 2 * shape.table), np.int8), np.empty(count, np.float32)
+    def _forward(
+        self, patches: grams.Patches, begins: np.ndarray, room: _Room
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(h float32 [P, D], prominence float32 [P]) of the windows that begin at patches begins[:-1].
+
+        h lies in the room: another call writes over it.
+        """
+        tensors, shape = self.tensors, self.shape
+        some, count = slice(begins[0], begins[-1]), int(begins[-1] - begins[0])
+        begins, word = begins - begins[0], patches.word[some]
+
+        def rows(name: str, width: int) -> tuple[np.ndarray, np.ndarray]:
+            return room(name, (count, width), np.int8), np.empty(count, np.float32)
+
+        def product(name: str, levels: np.ndarray, sizes: np.ndarray) -> _Sums:
+            matrix = self._matrices[name]
+            sums = room("sums", (count, len(matrix.scale)), np.int32)
+            return matrix(levels, sums), sizes, matrix.scale
+
+        def normalised(sums: _Sums, gain: str) -> tuple[np.ndarray, np.ndarray]:
+            levels, sizes = rows("levels", shape.width)
+            integer.add_normalise(h, *sums, tensors[gain], levels, sizes)
+            return levels, sizes
+
+        levels, sizes = rows("levels", 2 * shape.table)
         kernels.gather(
             tensors["table"], word, patches.symbol[some], patches.gram_begins[some.start : some.stop + 1],
             patches.gram, patches.size[some], _LENGTHENING, levels, sizes,
         )  # fmt: skip
-        h = np.empty((count, shape.width), np.float32)
+        h = room("h", (count, shape.width), np.float32)
         kernels.locate(begins, word, tensors["rarity"], *self._places, tensors["place"], h)
-        sums, scale = matrices["input"](levels), matrices["input"].scale
-
-        def normalised(gain: str) -> tuple[np.ndarray, np.ndarray]:
-            levels, out = np.empty(h.shape, np.int8), np.empty(count, np.float32)
-            integer.add_normalise(h, sums, sizes, scale, tensors[gain], levels, out)
-            return levels, out
-
+        sums = product("input", levels, sizes)
         for layer in range(shape.layers):
-            levels, sizes = normalised(f"{layer}.norm")
+            levels, sizes = normalised(sums, f"{layer}.norm")
             if shape.heads:
-                matrix = matrices[f"{layer}.attend"]
-                levels, sizes = self._attend(
-                    matrix(levels), sizes, matrix.scale, tensors[f"{layer}.slope"], begins
-                )
-                sums, scale = matrices[f"{layer}.out"](levels), matrices[f"{layer}.out"].scale
-                levels, sizes = normalised(f"{layer}.wide_norm")
-                up, matrix = matrices[f"{layer}.up"], matrices[f"{layer}.down"]
-                wide, out = np.empty((count, shape.hidden), np.int8), np.empty(count, np.float32)
-                kernels.square(up(levels), sizes, up.scale, wide, out)
+                sums = product(f"{layer}.attend", levels, sizes)
+                levels, sizes = rows("levels", shape.width)
+                slope = tensors[f"{layer}.slope"]
+                kernels.attend(*sums, slope, begins, shape.cones, tiles_allowed(), levels, sizes)
+                levels, sizes = normalised(product(f"{layer}.out", levels, sizes), f"{layer}.wide_norm")
+                sums = product(f"{layer}.up", levels, sizes)
+                levels, sizes = rows("wide", shape.hidden)
+                kernels.square(*sums, levels, sizes)
+                sums = product(f"{layer}.down", levels, sizes)
             else:
-                into, matrix = matrices[f"{layer}.in"], matrices[f"{layer}.out"]
-                wide, out = np.empty_like(levels), np.empty_like(sizes)
-                kernels.mix(into(levels), sizes, into.scale, tensors[f"{layer}.kernel"], begins, wide, out)
-            sums, sizes, scale = matrix(wide), out, matrix.scale
-        prominence = np.empty(count, np.float32)
-        bias = tensors["prominence.bias"][0]
-        kernels.weigh_patches(h, sums, sizes, scale, tensors["norm"], tensors["prominence"], bias, prominence)
+                sums = product(f"{layer}.in", levels, sizes)
+                levels, sizes = rows("levels", shape.width)
+                kernels.mix(*sums, tensors[f"{layer}.kernel"], begins, levels, sizes)
+                sums = product(f"{layer}.out", levels, sizes)
+        prominence, bias = np.empty(count, np.float32), tensors["prominence.bias"][0]
+        kernels.weigh_patches(h, *sums, tensors["norm"], tensors["prominence"], bias, prominence)
         return h, prominence
-
-    def _attend(
-        self, sums: np.ndarray, sizes: np.ndarray, scale: np.ndarray, slope: np.ndarray, begins: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Attention within each window; levels int8 [P, D] and sizes [P] of what the heads bring."""
-        shape, count = self.shape, len(sums)
-        cones, heads, width = shape.cones, shape.heads // shape.cones, shape.head
-        query, key = np.empty((cones, heads, count, width), np.int8), np.empty((cones, count, width), np.int8)
-        value = np.empty((cones, width, count), np.int8)
-        query_size = np.empty((cones, heads, count), np.float32)
-        key_size = np.empty((cones, count), np.float32)
-        value_size = np.empty((len(begins) - 1, cones, width), np.float32)
-        kernels.split(sums, sizes, scale, begins, query, query_size, key, key_size, value, value_size)
-        weights, totals = np.empty((2 * heads * count, count), np.int8), np.empty(heads * count, np.int32)
-        row = np.empty((count, shape.width), np.float32)
-        for cone in range(cones):
-            products = integer.Matrix(key[cone], key_size[cone])(query[cone].reshape(-1, width))
-            here = slice(cone * heads, (cone + 1) * heads)
-            kernels.weigh(products, query_size[cone], key_size[cone], slope[here], begins, weights, totals)
-            brought = integer.Matrix(value[cone], value_size[:, cone])(weights)
-            kernels.join(cone, brought, totals, value_size, begins, row)
-        levels, out = np.empty(row.shape, np.int8), np.empty(count, np.float32)
-        kernels.quantise(row, levels, out)
-        return levels, out
 
 
 _LENGTHENING = lengthening()

@@ -109,6 +109,12 @@ class LexicalScores:
         """How alike the best documents score."""
         return flatness(self.parts)
 
+    @property
+    def lead(self) -> float:
+        """How far the best document stands above the tenth, as a share of what a perfect one would reach, in
+        [0, 1]."""
+        return self.strength * (1 - self.flatness)
+
 
 def flatness(parts: Sequence[np.ndarray]) -> float:
     """The tenth best of some scores over the best, in [0, 1]; the last if there are fewer; 1 if none is above 0.

@@ -35,7 +35,7 @@ class SphereShape:
     """
 
     width: int = 384
-    layers: int = 6
+    layers: int = 4
     heads: int = 12
     cones: int = 4
     hidden: int = 1024
@@ -118,7 +118,7 @@ class SphereShape:
 
 
 SPHERE = SphereShape()
-LIGHT = SphereShape(width=320, layers=3, heads=0, hidden=0, rows=Rows(19000, 20000, 1000))
+LIGHT = SphereShape(layers=6, heads=0, hidden=0, rows=Rows(19000, 20000, 1000))
 
 
 def places(shape: SphereShape) -> tuple[np.ndarray, np.ndarray]:

@@ -26,7 +26,7 @@ from thesphere.nn.contexts import Reader, lookup_of
 from thesphere.nn.shape import INPUT, TABLES, Shape, checked_shape
 from thesphere.runtime.threads import workers
 
-CHUNK = 256  # bytes between two hand-overs from thread to thread; no result depends on it
+CHUNK = 1024  # bytes between two hand-overs from thread to thread; no result depends on it
 VERSION = 1  # of the arithmetic; another one would make other entropies of the same weights
 SHA256 = {
     "small": "7137dc53ac11f25432b487f4cc98254824bfff4f1035c4206749e9eb73488b4a",

@@ -9,33 +9,16 @@ integer and nothing above can tell the two ways apart.
 from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.core.errors import TypingError
-from numba.core.registry import cpu_target
 from numba.extending import intrinsic
+
+from thesphere.nn.tiles import LANES
 
 _INT, _BYTE = ir.IntType(32), ir.IntType(8)
 _FLIP = -0x7F7F7F80  # four bytes of 128
-
-
-def _lanes() -> int:
-    """How many 32-bit sums the instruction keeps: 16, 8, or 0 where there is none that can be used."""
-    context: Any = cpu_target.target_context
-    features = context.codegen().magic_tuple()[-1].split(",")
-    lanes = 16 if "+avx512vnni" in features else 8 if "+avxvnni" in features else 0
-    if lanes:
-        sums = f"<{lanes} x i32>"
-        name = f"@llvm.x86.avx512.vpdpbusd.{32 * lanes}"
-        try:  # whether this LLVM knows the instruction by that name and type
-            binding.parse_assembly(f"declare {sums} {name}({sums}, {sums}, {sums})").verify()
-        except RuntimeError:
-            return 0
-    return lanes
-
-
-LANES = _lanes()
 
 
 def _as_bytes(context, builder, kind, array, row):

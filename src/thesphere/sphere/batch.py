@@ -29,9 +29,12 @@ SECONDS = 60.0
 
 
 def encode_in_threads(encoder: Encoder, texts: list[bytes]) -> np.ndarray:
-    """`encoder.encode` of many texts by all cores: slices of neighbours, so the rows are in order."""
+    """`encoder.encode` of many texts by all cores: slices of neighbours, so the rows are in order.
+
+    Eight slices a thread, where there are texts enough: none waits long while another does the last one.
+    """
     threads = workers()
-    size = max(256, min(4096, -(-len(texts) // threads)))
+    size = max(64, min(1024, -(-len(texts) // (8 * threads))))
     slices = [texts[first : first + size] for first in range(0, len(texts), size)]
     with one_blas_thread():
         if threads == 1 or len(slices) < 2:

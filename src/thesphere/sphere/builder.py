@@ -95,7 +95,7 @@ class PartBuilder:
             if self.unit == "patch":
                 self.texts += [utf8(data[a:b], record.encoding) for a, b in pairwise(cuts)]
             elif self.unit == "passage":
-                self.texts.append(utf8(data, record.encoding))
+                self.texts.append(record.passage(data))
             at += length
         columns["passage_length"] += window.lengths
         columns["passage_entropy"] += window.entropies

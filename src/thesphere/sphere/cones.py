@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from thesphere.encoders import Encoder
+from thesphere.encoders.joining import PLACE, lead
 from thesphere.lexical.query import analyse
 from thesphere.navigate.navigation import Navigation
 from thesphere.scan import Part, search
@@ -19,7 +20,7 @@ from thesphere.sphere.hits import Hits, Request
 from thesphere.sphere.roots import PointIndex
 from thesphere.sphere.search import (
     account_of,
-    cosines_of,
+    best_cosines,
     first_points,
     first_windows,
     hit_of,
@@ -96,7 +97,6 @@ def cones_for_text(
     """The first k windows by lexical evidence and the cosine of their best point."""
     begun = time.perf_counter()
     scores = view.lexical.score(analyse(text))
-    c = encoder.joining.weight(scores.flatness, scores.coverage)
     vector = encoder.encode([text.encode("utf-8", "surrogatepass")])[0]
     evidence = np.concatenate(scores.parts)
     named = _best(evidence, MOST)
@@ -111,12 +111,10 @@ def cones_for_text(
     ]
     windows = np.unique(np.concatenate([named, near, *unindexed]))
     windows = windows[evidence[windows] > -np.inf]
+    cosines, looked = best_cosines(view, windows, vector)
+    c = encoder.joining.weight(scores.lead, lead(cosines))
     joined = np.full(len(evidence), -np.inf)
-    looked = 0
-    if len(windows):
-        cosines, begins = cosines_of(view, windows, vector)
-        looked = len(cosines)
-        joined[windows] = evidence[windows] + c * np.maximum.reduceat(cosines, begins)
+    joined[windows] = evidence[windows] + c * cosines
     chosen, best = first_windows(view, windows[joined[windows] > 0], joined, k)
     hits = [
         passage_of(view, int(window), float(score), scores, vector, c)
@@ -124,12 +122,13 @@ def cones_for_text(
     ]
     # the most that a window could reach that is neither named nor near
     evidence[windows] = -np.inf
-    farthest = float(found.scores[-1]) if len(found.scores) else 1.0
-    rest = float(evidence.max(initial=-np.inf)) + c * (farthest + found.gap)
+    farthest = (float(found.scores[-1]) if len(found.scores) else 1.0) + found.gap
+    rest = float(evidence.max(initial=-np.inf)) + c * farthest
     kth = float(best[k - 1]) if len(best) == k else 0.0
     gap = max(0.0, rest - kth)
+    weighed = rest == -np.inf or np.count_nonzero(cosines >= farthest) >= PLACE  # c is that of all windows
     status: Status = found.status
-    if not gap:
+    if not gap and weighed:
         status = "exact"
     elif status == "exact":
         status = "probable"

@@ -10,6 +10,7 @@ from typing import get_args
 import numpy as np
 
 from thesphere.encoders import Encoder
+from thesphere.encoders.joining import lead
 from thesphere.errors import VerifyError
 from thesphere.lexical.query import analyse, neighbours, repaired
 from thesphere.lexical.score import CUT_FROM, GRAM_POWER, K1, B, flatness
@@ -34,7 +35,7 @@ def prove(view: View, hits: Hits, encoder: Encoder | None) -> None:
     elif request.vector is not None:
         truth = _enumerate_points(view, request)
     else:
-        truth = _enumerate_windows(view, request, encoder)
+        truth = _enumerate_windows(view, hits, encoder)
     truth = sorted(truth, key=lambda each: (-each[0], *each[1:]))
     if hits.status not in get_args(Status) or (hits.status == "exact" and hits.gap != 0):
         raise VerifyError(f"the answer is called {hits.status!r} with a gap of {hits.gap!r}")
@@ -99,7 +100,8 @@ def _check_bytes(view: View, hits: Hits) -> None:
             raise VerifyError(f"{hit.source}:{hit.start} to {hit.end} does not hold the bytes of the answer")
 
 
-def _enumerate_windows(view: View, request: Request, encoder: Encoder | None) -> Answer:
+def _enumerate_windows(view: View, hits: Hits, encoder: Encoder | None) -> Answer:
+    request = hits.request
     text = request.text or ""
     query = analyse(text)
     near = [neighbours(word)[0] for word in query.spelling.values()]
@@ -138,19 +140,23 @@ def _enumerate_windows(view: View, request: Request, encoder: Encoder | None) ->
     if g.max() > 0:
         scores += g / g.max()
     expected = 0.0
-    if request.joined and encoder is not None:
-        expected = encoder.joining.weight(flatness([scores]), coverage)
+    if request.joined and encoder is not None and view.vectors:
+        vector = encoder.encode([text.encode("utf-8", "surrogatepass")])[0]
+        cosines = np.empty(n)
+        for index, (part, window, *_) in enumerate(places):
+            rows = float_rows(
+                view.vectors[view.parts.index(part)],
+                slice(*part.window_point[window : window + 2].tolist()),
+            )
+            cosines[index] = _scores(rows, vector, "cosine").max()
+        ideal = float(_known(query.word_counts * word_idf * (K1 + 1), word_df).sum())
+        strength = float(w.max()) / ideal if ideal > 0 else 0.0
+        expected = encoder.joining.weight(strength * (1 - flatness([scores])), lead(cosines))
+        if hits.status != "exact":  # an index may have missed one of the ten nearest
+            expected = request.weight
+        scores += expected * cosines
     if request.weight != expected:
         raise VerifyError(f"vectors were weighed {request.weight!r}, full enumeration gives {expected!r}")
-    if expected > 0 and encoder is not None:
-        vector = encoder.encode([text.encode("utf-8", "surrogatepass")])[0]
-        for index, (part, window, *_) in enumerate(places):
-            if view.vectors:
-                rows = float_rows(
-                    view.vectors[view.parts.index(part)],
-                    slice(*part.window_point[window : window + 2].tolist()),
-                )
-                scores[index] += expected * float(_scores(rows, vector, "cosine").max())
     return [
         (float(score), name, start, end)
         for score, (_, _, name, start, end) in zip(scores, places, strict=True)
@@ -177,6 +183,10 @@ def _table(found: list[dict[int, int]], terms: np.ndarray) -> np.ndarray:
     return np.array([[each.get(term, 0) for term in terms.tolist()] for each in found]).reshape(
         len(found), -1
     )
+
+
+def _known(weights: np.ndarray, document_counts: np.ndarray) -> np.ndarray:
+    return np.where(document_counts > 0, weights, 0.0)
 
 
 def _idf(n: int, df: np.ndarray) -> np.ndarray:

@@ -4,12 +4,22 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from thesphere.readers import analysis_text
+from thesphere.readers import analysis_text, utf8
 from thesphere.text import grams, words
 
 NAMES_AS_EVIDENCE = 8  # a content with many paths is found by the first few of them
+TITLE_CHARACTERS = 256  # of a title that encoders read; it is repeated in front of every passage
 
 Identity = tuple[str, str, str, str]
+
+
+def titled(title: str, text: bytes) -> bytes:
+    """`text`, UTF-8, below the beginning of a title; alone where it begins with it, or is blank."""
+    title = title[:TITLE_CHARACTERS].strip()
+    begins = text.lstrip()[: 4 * TITLE_CHARACTERS].decode("utf-8", "replace")
+    if not title or not begins or begins.casefold().startswith(title.casefold()):
+        return text
+    return title.encode("utf-8", "surrogatepass") + b"\n" + text
 
 
 @dataclass(frozen=True)
@@ -51,3 +61,7 @@ class Record:
         """(word terms, n-gram terms) of a window of this document."""
         text = f"{self.heading}\n{analysis_text(data, self.encoding)}"
         return words(text)[0], grams(text)
+
+    def passage(self, data: bytes) -> bytes:
+        """What an encoder is given for a passage of this document, UTF-8: its title above it."""
+        return titled(self.title, utf8(data, self.encoding))

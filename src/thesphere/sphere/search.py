@@ -4,9 +4,9 @@ The ranked unit of a text query is the window (a whole source, or about 8 KiB of
 
     score(window) = S(window) + c(query) * max over its points x of cos(query, x)
 
-with S the lexical score (thesphere.lexical.score) and c a weight that depends on the query and its lexical
-statistics alone, by a formula of the encoder (thesphere.encoders.joining); 0 unless vectors take part. The hit is
-the window's best passage. Order: score descending, then source (its name, then its uri), then start; windows
+with S the lexical score (thesphere.lexical.score) and c a weight that depends on how far the best window stands
+above the tenth in words and in cosines (thesphere.encoders.joining); 0 unless vectors take part. The hit is the
+window's best passage. Order: score descending, then source (its name, then its uri), then start; windows
 without any evidence are no hits. Every score is float64 and none depends on how the sources are spread over
 parts.
 """
@@ -18,6 +18,7 @@ from functools import cache
 import numpy as np
 
 from thesphere.encoders import Encoder
+from thesphere.encoders.joining import PLACE, Joining, lead
 from thesphere.errors import FormatError
 from thesphere.lexical.query import Query, analyse
 from thesphere.lexical.score import LexicalScores, score_texts
@@ -36,6 +37,7 @@ class _Ranked:
 
     windows: np.ndarray  # int64, numbered through all parts
     scores: np.ndarray  # float64
+    weight: float = 0.0  # c
     points_scanned: int = 0
     rescored: int = 0
     bytes_scanned: int = 0
@@ -51,13 +53,13 @@ def search_text(
     """The first k windows for a text; `encoder` makes vectors take part."""
     begun = time.perf_counter()
     scores = view.lexical.score(analyse(text))
-    vector, c = None, 0.0
+    vector = None
     if encoder is not None and view.vectors is not None:
-        c = encoder.joining.weight(scores.flatness, scores.coverage)
         vector = encoder.encode([text.encode("utf-8", "surrogatepass")])[0]
-    ranked = (
-        _rank(view, scores.parts, k) if vector is None else _rank_joined(view, scores.parts, vector, c, k)
-    )
+        ranked = _rank_joined(view, scores, vector, encoder.joining, k)
+    else:
+        ranked = _rank(view, scores.parts, k)
+    c = ranked.weight
     hits = [
         passage_of(view, int(window), float(score), scores, vector, c)
         for window, score in zip(ranked.windows, ranked.scores, strict=True)
@@ -80,7 +82,7 @@ def account_of(
     view: View, scores: LexicalScores, encoder: Encoder | None, c: float, points: tuple[int, int], read: int
 ) -> dict[str, object]:
     """How the answer to a text came about. points: bounded, and scored in float64."""
-    joined = f"{c:.3g}, the tenth best reaching {scores.flatness:.0%} of the best" if c else "0"
+    joined = f"{c:.3g}, the best words leading by {scores.lead:.0%} of a perfect match" if c else "0"
     return {
         "evidence": "words and character n-grams" + (f", vectors of {encoder.id}" if encoder and c else ""),
         "words found": f"{scores.coverage:.0%} of the query's weight (the n-grams decide the rest)",
@@ -161,33 +163,46 @@ def first_windows(
     return chosen, scores[chosen]
 
 
-def _rank_joined(view: View, lexical: list[np.ndarray], vector: np.ndarray, c: float, k: int) -> _Ranked:
+def _rank_joined(view: View, lexical: LexicalScores, vector: np.ndarray, joining: Joining, k: int) -> _Ranked:
     """The first k windows by lexical + c * best cosine: bounds for all points, exact scores where they
     matter."""
     parts = view.vectors or []
-    evidence = np.concatenate(lexical)
-    low, high = all_bounds(parts, vector, "cosine")
-    firsts = view.window_points[:-1]
-    low = evidence + c * np.maximum.reduceat(low, firsts)
-    high = evidence + c * np.maximum.reduceat(high, firsts)
-    open_windows = np.flatnonzero(evidence > -np.inf)
-    if len(open_windows) > k:
-        kth = np.partition(low[open_windows], len(open_windows) - k)[len(open_windows) - k]
-        # the sums above are rounded; the slack is far above that and far below any bound's width
-        open_windows = open_windows[high[open_windows] >= kth - 1e-12 * (1 + abs(kth))]
+    evidence = np.concatenate(lexical.parts)
+    live = np.flatnonzero(evidence > -np.inf)
+    low, high = (
+        np.maximum.reduceat(bound, view.window_points[:-1])[live]
+        for bound in all_bounds(parts, vector, "cosine")
+    )
+    near, looked = best_cosines(view, live[_may_be_first(low, high, PLACE)], vector)
+    c = joining.weight(lexical.lead, lead(near))
+    open_windows = live[_may_be_first(evidence[live] + c * low, evidence[live] + c * high, k)]
+    cosines, rescored = best_cosines(view, open_windows, vector)
     scores = np.full(len(evidence), -np.inf)
-    cosines, begins = cosines_of(view, open_windows, vector)
-    refuse_nan(cosines)
-    if len(open_windows):
-        scores[open_windows] = evidence[open_windows] + c * np.maximum.reduceat(cosines, begins)
+    scores[open_windows] = evidence[open_windows] + c * cosines
     chosen, best = first_windows(view, open_windows[scores[open_windows] > 0], scores, k)
     size = sum(part.codes.row_bytes * len(part) for part in parts)
-    return _Ranked(chosen, best, int(view.point_offsets[-1]), len(cosines), size)
+    return _Ranked(chosen, best, c, int(view.point_offsets[-1]), looked + rescored, size)
+
+
+def _may_be_first(low: np.ndarray, high: np.ndarray, k: int) -> np.ndarray:
+    """int64: the places of all that may be among the k highest, given their bounds."""
+    if len(low) <= k:
+        return np.arange(len(low))
+    kth = np.partition(low, len(low) - k)[len(low) - k]
+    # sums of bounds are rounded; the slack is far above that and far below any bound's width
+    return np.flatnonzero(high >= kth - 1e-12 * (1 + abs(kth)))
 
 
 def refuse_nan(scores: np.ndarray) -> None:
     if np.isnan(scores).any():
         raise FormatError("stored vectors are damaged: run `thesphere verify` on the collection")
+
+
+def best_cosines(view: View, windows: np.ndarray, vector: np.ndarray) -> tuple[np.ndarray, int]:
+    """The exact cosine of the best point of each window, float64, and how many points were scored."""
+    cosines, begins = cosines_of(view, windows, vector)
+    refuse_nan(cosines)
+    return (np.maximum.reduceat(cosines, begins) if len(windows) else cosines), len(cosines)
 
 
 def cosines_of(view: View, windows: np.ndarray, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,8 @@
 Each step takes pairs (a, b) of about the same two lengths and adds up, over all devices' pairs together:
 
 - InfoNCE in both directions at a fixed temperature (van den Oord et al. 2018). A pair's neighbours in its source
-  are in the same batch as hard negatives; what the teacher holds for the same is none;
+  are in the same batch as hard negatives, and others that the teacher holds for alike (`near`); what it holds for
+  the same is none;
 - 1 - cosine to the teacher's vector of the text (of a translation: of the English text; of a damaged text: of the
   whole one), and the divergence of the student's similarities in the batch from the teacher's;
 - with small weights: the cross-entropy of each patch's shell, which is where its norm's rank puts it when shells
@@ -36,6 +37,7 @@ except ImportError:
 
 PAIRS = "pairs"  # the axis along which devices share a batch
 RUN = 4  # pairs next to each other in their source that come together
+CROWD = 32  # pairs that come together because the teacher holds them for alike
 WATCHED = 128  # texts of a batch whose patches the small losses look at
 STACKED = tuple(f"layer.{name}" for name in ("attend", "out", "up", "down", "in"))
 PLAIN = ("input", "raw")  # trained by Muon too; the heads and everything else by Adam
@@ -53,6 +55,7 @@ class Settings:
         rise: steps until the highest rate.
         floor: share of the highest rate that is left at the end.
         temperature: of InfoNCE and of the divergence.
+        near: share of the pairs that come in crowds of CROWD which the teacher holds for alike, if it knows.
         distil, relate, small: weights of 1 - cosine, of the divergence, of the small losses; InfoNCE has 1.
         same: the teacher's cosine from which two texts are no negatives of each other.
         forget: share of a batch's words that are known by their grams alone.
@@ -72,6 +75,7 @@ class Settings:
     temperature: float = 0.05
     distil: float = 10.0
     relate: float = 0.3
+    near: float = 0.0
     small: float = 0.02
     same: float = 0.9
     forget: float = 0.1
@@ -89,6 +93,7 @@ class Pairs:
         kind: int [N], index into `shares`.
         shares: how much of the batches each kind makes.
         related: whether a kind's a and b belong together; if not, they only learn from the teacher.
+        places: int [N], a number for each pair, near for pairs that the teacher holds for alike; -1: unknown.
     """
 
     a: np.ndarray
@@ -96,6 +101,7 @@ class Pairs:
     kind: np.ndarray
     shares: Sequence[float]
     related: Sequence[bool]
+    places: np.ndarray | None = None
 
 
 class Shelf(NamedTuple):
@@ -200,6 +206,7 @@ class Sampler:
     lengths: np.ndarray
     settings: Settings
     _pools: list[list[np.ndarray]] = field(init=False, repr=False)
+    _alike: list[list[np.ndarray]] = field(init=False, repr=False)
     _kinds: list[np.ndarray] = field(init=False, repr=False)
     _sizes: np.ndarray = field(init=False, repr=False)
 
@@ -209,7 +216,8 @@ class Sampler:
         limits = np.array(self.settings.sizes)
         fits = (short[:, None] <= limits[:, 0]) & (long[:, None] <= limits[:, 1])
         size = np.where(fits.any(1), fits.argmax(1), len(limits) - 1)
-        pools, kinds, mass = [], [], []
+        pools, alike, kinds, mass = [], [], [], []
+        places = np.full(len(a), -1) if self.pairs.places is None else self.pairs.places
         shares = np.asarray(self.pairs.shares, np.float64)
         total = np.maximum(np.bincount(self.pairs.kind, minlength=len(shares)), 1)
         usable = short > 0
@@ -219,11 +227,14 @@ class Sampler:
                 shares * [len(pool) for pool in here] / total
             )  # pairs of this size in a pass over all kinds
             pools.append(here)
+            told = [pool[places[pool] >= 0] for pool in here]
+            alike.append([pool[np.argsort(places[pool], kind="stable")] for pool in told])
             kinds.append(weight / max(weight.sum(), 1e-12))
             mass.append(weight.sum() / batch)
         if not sum(mass):
             raise InputError("no pair of texts with words: give texts that are related")
         object.__setattr__(self, "_pools", pools)
+        object.__setattr__(self, "_alike", alike)
         object.__setattr__(self, "_kinds", kinds)
         object.__setattr__(self, "_sizes", np.array(mass) / sum(mass))
 
@@ -239,7 +250,12 @@ class Sampler:
         count = self.settings.sizes[size][2]
         numbers = rng.multinomial(count // RUN, self._kinds[size])
         chosen = []
-        for pool, number in zip(self._pools[size], numbers, strict=True):
+        for pool, alike, number in zip(self._pools[size], self._alike[size], numbers, strict=True):
+            crowds = rng.binomial(number * RUN // CROWD, self.settings.near) if len(alike) else 0
+            if crowds:
+                first = rng.integers(0, len(alike), (crowds, 1))
+                chosen.append(alike[(first + np.arange(CROWD)) % len(alike)].ravel())
+                number -= crowds * CROWD // RUN
             if number:
                 first = rng.integers(0, len(pool), (number, 1))
                 apart = rng.random((number, 1)) < 0.5  # half of the runs are neighbours, half are not
