@@ -731,3 +731,20 @@ def test_no_flipped_bit_crashes_anything(tmp_path: Path, fake: None) -> None:
     assert told > 20
     with Sphere.open(tmp_path / "c.sphere") as sphere:
         assert sphere.verify() == []
+
+
+def test_binary_documents_have_no_meaning_to_a_trained_encoder(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).bytes(3000) + b"the signing keys" + bytes(range(256))
+    root = lay(tmp_path / "files", {"noise.png": noise, "keys.txt": b"The signing keys rotate every month."})
+    with Sphere.create(tmp_path / "c.sphere", encoder="sphere-light") as sphere:
+        sphere.ingest(root)
+        points = sphere.points()
+        binary = np.array([points.names[source].endswith(".png") for source in points.sources])
+        assert binary.any() and not points.prominence[binary].any() and points.prominence[~binary].all()
+        asked = "how often is the password changed"
+        words, both = ({h.source: h.score for h in sphere.search(asked, vectors=v)} for v in (False, True))
+        assert both["files/keys.txt"] > words.get("files/keys.txt", 0.0)
+        assert both.get("files/noise.png") == words.get("files/noise.png")
+        hits = sphere.search("signing keys")  # words are found in it all the same
+        assert {hit.source for hit in hits} == {"files/keys.txt", "files/noise.png"}
+        sphere.prove(hits)

@@ -125,7 +125,7 @@ class Batch:
             embeddings, declared = (np.concatenate(each) for each in zip(*self.rows, strict=True))
             self.rows, self.row_bytes = [], 0
         else:
-            embeddings = self._encode(builder.texts)
+            embeddings = self._encode(builder.texts, np.array(builder.binary, bool))
         floats = self.settings.encoder == "arrays" or (
             self.encoder is not None and self.encoder.storage == "float32"
         )
@@ -133,8 +133,11 @@ class Batch:
         self.parts.append((builder.folder, self.documents))
         self.builder, self.documents = None, []
 
-    def _encode(self, texts: list[bytes]) -> np.ndarray | None:
-        """Pre-norm rows of the texts; fits `lsa` on the first texts that are not blank."""
+    def _encode(self, texts: list[bytes], binary: np.ndarray) -> np.ndarray | None:
+        """Pre-norm rows of the texts; fits `lsa` on the first texts that are not blank.
+
+        Trained encoders know text alone: what is binary gets zero vectors, which are near nothing.
+        """
         if self.settings.encoder in ("none", "arrays"):
             return None
         if self.encoder is None:
@@ -144,7 +147,11 @@ class Batch:
             except InputError:  # nothing but white space: the next part may hold something to fit on
                 return np.zeros((len(texts), WIDTH), np.float32)
         begun = time.monotonic()
-        rows = encode_in_threads(self.encoder, texts)
+        if self.encoder.storage == "float32":
+            rows = np.zeros((len(texts), self.encoder.width), np.float32)
+            rows[~binary] = encode_in_threads(self.encoder, [texts[i] for i in np.flatnonzero(~binary)])
+        else:
+            rows = encode_in_threads(self.encoder, texts)
         done = int(len(texts) * SECONDS / max(1e-9, time.monotonic() - begun))
         self.points_due = min(PART_POINTS, max(1000, done))
         return rows

@@ -36,6 +36,7 @@ class PartBuilder:
         self.folder, self.unit = folder, unit
         self.documents: list[_Document] = []
         self.texts: list[bytes] = []  # what an encoder is given, one per point
+        self.binary: list[bool] = []  # whether that is of a binary document
         self.raw_bytes = 0
         self._words, self._grams = ListsBuilder(), ListsBuilder()
         self.copy = copy
@@ -96,6 +97,7 @@ class PartBuilder:
                 self.texts += [utf8(data[a:b], record.encoding) for a, b in pairwise(cuts)]
             elif self.unit == "passage":
                 self.texts.append(record.passage(data))
+            self.binary += [record.modality == "binary"] * (len(self.texts) - len(self.binary))
             at += length
         columns["passage_length"] += window.lengths
         columns["passage_entropy"] += window.entropies
