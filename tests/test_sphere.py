@@ -439,6 +439,7 @@ def test_points_tile_their_sources(tmp_path: Path, fake: None, small_parts: None
         points = sphere.points()
         assert points.unit == unit and len(points.names) == len(set(points.names))
         assert sorted(points.names) == sorted({r.names[0] for _, _, r in sphere.view.records()})
+        binary = {record.names[0] for _, _, record in sphere.view.records() if record.modality == "binary"}
         for number, name in enumerate(points.names):
             mine = points.sources == number
             order = np.lexsort((points.ends[mine], points.starts[mine]))
@@ -447,9 +448,12 @@ def test_points_tile_their_sources(tmp_path: Path, fake: None, small_parts: None
             if relative in FILES:
                 raw = FILES[relative]
                 assert starts[0] == 0 and ends[-1] == len(raw) and np.array_equal(starts[1:], ends[:-1])
-                if not relative.startswith(("wide", "sjis")):
-                    rows = Fake().encode([raw[a:b] for a, b in zip(starts, ends, strict=True)])
-                    assert np.array_equal(points.embeddings[mine][order], rows)
+                rows = points.embeddings[mine][order]
+                if name in binary:  # which trained encoders are not asked about
+                    assert not rows.any()
+                elif not relative.startswith(("wide", "sjis")):
+                    texts = [raw[a:b] for a, b in zip(starts, ends, strict=True)]
+                    assert np.array_equal(rows, Fake().encode(texts))
         assert np.array_equal(
             points.prominence, np.linalg.norm(points.embeddings.astype(np.float64), axis=1).astype(np.float32)
         )
