@@ -48,34 +48,35 @@ def in_words(data: np.ndarray) -> np.ndarray:
     return letters | ((data >= 48) & (data <= 57)) | (data >= 128)
 
 
-@dataclass(frozen=True)
-class Spaces:
-    """The space rule as an entropy model: certain inside words, uncertain behind what is part of none."""
+class Rule:
+    """An entropy model that keeps nothing between one piece and the next."""
 
-    id: str = "space"
-
-    def stream(self) -> "Spaces":
+    def stream(self) -> "Rule":
         return self
 
     def push(self, data: bytes) -> np.ndarray:
         return self.entropies(data)
 
     def entropies(self, data: bytes) -> np.ndarray:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Spaces(Rule):
+    """The space rule as an entropy model: certain inside words, uncertain behind what is part of none."""
+
+    id: str = "space"
+
+    def entropies(self, data: bytes) -> np.ndarray:
         return (~in_words(np.frombuffer(data, np.uint8))).astype(np.float32)
 
 
 @dataclass(frozen=True)
-class Stride:
+class Stride(Rule):
     """Uncertain once in a while, whatever the bytes are. `every` may be a fraction."""
 
     every: float
     id: str = "fixed"
-
-    def stream(self) -> "Stride":
-        return self
-
-    def push(self, data: bytes) -> np.ndarray:
-        return self.entropies(data)
 
     def entropies(self, data: bytes) -> np.ndarray:
         at = np.arange(1, len(data) + 1)

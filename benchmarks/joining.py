@@ -156,6 +156,11 @@ class Signals:
     mean: np.ndarray
     spread: np.ndarray
 
+    @property
+    def ahead(self) -> np.ndarray:
+        """How far the best words lead."""
+        return self.strength * (1 - self.flatness)
+
     def ndcg(self, scores: np.ndarray) -> np.ndarray:
         """nDCG@10 of every query, equal scores in the order of the collection."""
         first = np.argsort(-scores, axis=1, kind="stable")[:, :10]
@@ -214,20 +219,15 @@ WAYS: dict[str, Callable[[Signals, float], np.ndarray]] = {
     "flatness and coverage": weighted(lambda s: s.flatness**2 * np.maximum(s.coverage, 0.6) ** 8),
     "flatness": weighted(lambda s: s.flatness),
     "strength": weighted(lambda s: 1 / (s.strength * s.coverage + 0.05)),
-    "lead of words": weighted(lambda s: 1 / (s.strength * (1 - s.flatness) + 0.05)),
+    "lead of words": weighted(lambda s: 1 / (s.ahead + 0.05)),
     "lead of vectors": weighted(lambda s: s.lead + SPARE[1]),
-    "both leads": weighted(lambda s: (s.lead + SPARE[1]) / (s.strength * (1 - s.flatness) + 0.05)),
-    "both leads, squared": weighted(
-        lambda s: (s.lead + SPARE[1]) / (s.strength * (1 - s.flatness) + SPARE[0]) ** 2
-    ),
+    "both leads": weighted(lambda s: (s.lead + SPARE[1]) / (s.ahead + 0.05)),
+    "both leads, squared": weighted(lambda s: (s.lead + SPARE[1]) / (s.ahead + SPARE[0]) ** 2),
     "squared, of coverage": weighted(
         lambda s: (s.lead + SPARE[1]) / (s.strength * s.coverage * (1 - s.flatness) + SPARE[0]) ** 2
     ),
     "squared, of a z-score": weighted(
-        lambda s: (
-            ((s.cosines.max(1) - s.mean) / s.spread / 10) ** 2
-            / (s.strength * (1 - s.flatness) + SPARE[0]) ** 2
-        )
+        lambda s: ((s.cosines.max(1) - s.mean) / s.spread / 10) ** 2 / (s.ahead + SPARE[0]) ** 2
     ),
 }
 CHOSEN = "both leads, squared"  # what thesphere.encoders.joining does

@@ -36,7 +36,7 @@ def fill(path: str, home: Path, points: int, source_bytes: int) -> Sphere:
             size += len(segment.data)
             if size > points * min(400, source_bytes):
                 break
-    sphere = Sphere.create(home / "bench.sphere")
+    sphere = Sphere.create(home / "bench.sphere", encoder="lsa")
     sphere.ingest(inputs)
     return sphere
 

@@ -315,12 +315,7 @@ def vocabularies(stage: Stage) -> None:
                     continue
                 seen.add(word)
                 stage.made.group = 4 * OWN_GROUPS + coin(word, 250)
-                meaning = re.sub(r"\[[^\]]*\]", "", meaning)
-                if len(meaning) > 20:
-                    stage.pair(word, "title", meaning, "gloss", "word-gloss")
-                for other in others[:2]:
-                    if other.lower() != word.lower():
-                        stage.pair(other, "title", word, "title", "synonym")
+                stage.define(word, meaning, others)
 
 
 STAGES = (preprints, linguistics, medicine, keyphrases, articles, textbooks, health, vocabularies)

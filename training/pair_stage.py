@@ -133,6 +133,15 @@ class Stage:
     ) -> None:
         self.made.pair(self.made.add(query, query_kind, lang), self.made.add(text, kind, lang), pair_kind)
 
+    def define(self, word: str, meaning: str, others: list[str]) -> None:
+        """A term of an ontology with its definition, if that says enough, and with two of its synonyms."""
+        meaning = re.sub(r"\[[^\]]*\]", "", meaning)
+        if len(meaning) > 20:
+            self.pair(word, "title", meaning, "gloss", "word-gloss")
+        for other in others[:2]:
+            if other.lower() != word.lower():
+                self.pair(other, "title", word, "title", "synonym")
+
     def known(self, text: str) -> int | None:
         return self.made.rows.get(P.cut(text.strip()))
 

@@ -331,12 +331,7 @@ def ontologies(stage: Stage) -> None:
             for word, meaning, others in stage.some(rows, most, 8):
                 stage.made.group = 4 * OWN_GROUPS + coin(word, 250)
                 stage.made.add(word, "title")
-                meaning = re.sub(r"\[[^\]]*\]", "", meaning)
-                if len(meaning) > 20:
-                    stage.pair(word, "title", meaning, "gloss", "word-gloss")
-                for other in others[:2]:
-                    if other.lower() != word.lower():
-                        stage.pair(other, "title", word, "title", "synonym")
+                stage.define(word, meaning, others)
 
     def table(package: str, file: str, *queries: str) -> list[list]:
         path = next(stage.package(f"deb-{package}").rglob(file))

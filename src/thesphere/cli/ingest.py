@@ -40,8 +40,7 @@ def ingest(
         What gets an embedding (passage).
     encoder
         sphere-light, sphere, lsa, minilm, sentence-transformers:NAME_OR_PATH or none (sphere-light).
-        sphere:PATH and
-        sphere-light:PATH have weights of your own (`thesphere train encoder`).
+        sphere:PATH and sphere-light:PATH have weights of your own (`thesphere train encoder`).
     entropy
         The model that decides where bytes are cut: light; small or large, trained networks (small-jax and
         large-jax on an accelerator); or the PATH of weights, of `thesphere train entropy` or of a published

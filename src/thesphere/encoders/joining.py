@@ -49,5 +49,6 @@ def lead(cosines: np.ndarray) -> float:
     """How far the best of some documents' cosines stands above the tenth, or above the last of fewer."""
     if not len(cosines):
         return 0.0
-    first = np.sort(np.partition(cosines, -min(PLACE, len(cosines)))[-PLACE:])
-    return float(first[-1] - first[0])
+    place = min(PLACE, len(cosines))
+    first = np.partition(cosines, -place)[-place:]
+    return float(first.max() - first[0])

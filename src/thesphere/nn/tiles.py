@@ -24,7 +24,8 @@ from numba.extending import intrinsic
 ROWS, COLUMNS, DEPTH = 32, 32, 64
 """Of what rows of the left side, columns and bytes to add up are multiples."""
 _WORD = 16  # columns side by side
-_FLIP = -0x7F7F7F80  # four bytes of 128
+FLIP = -0x7F7F7F80
+"""Four bytes of 128, as one number."""
 _INT, _LONG, _BYTE, _VOID = ir.IntType(32), ir.IntType(64), ir.IntType(8), ir.VoidType()
 _POINTER = _BYTE.as_pointer()
 _PERMISSION = 158, 0x1023, 18  # the system call arch_prctl, to use the state of tiles
@@ -57,6 +58,13 @@ LANES = _lanes()
 _COMPILED = "+amx-int8" in _features() and _known(
     "declare void @llvm.x86.tdpbssd(i8 immarg, i8 immarg, i8 immarg)"
 )
+
+
+def dot_of_bytes(builder: ir.IRBuilder) -> tuple[ir.Type, ir.Function]:
+    """(the vector of LANES sums, `vpdpbusd`: sums, bytes without sign, bytes with sign -> sums)."""
+    sums = ir.VectorType(_INT, LANES)
+    kind = ir.FunctionType(sums, [sums] * 3)
+    return sums, builder.module.declare_intrinsic(f"llvm.x86.avx512.vpdpbusd.{32 * LANES}", (), kind)
 
 
 @cache
@@ -162,9 +170,7 @@ def _emit_columns(typing_context, left, right, tile, out):
         lanes = LANES
         if not lanes:
             return context.get_dummy_value()
-        sums = ir.VectorType(_INT, lanes)
-        declare = builder.module.declare_intrinsic
-        multiply = declare(f"llvm.x86.avx512.vpdpbusd.{32 * lanes}", (), ir.FunctionType(sums, [sums] * 3))
+        sums, multiply = dot_of_bytes(builder)
 
         def sizes(which):
             made = context.make_array(signature.args[which])(context, builder, arguments[which])
@@ -196,14 +202,14 @@ def _emit_columns(typing_context, left, right, tile, out):
                 return builder.load(place)
 
             nothing = ir.Constant(sums, [0] * lanes)
-            excess = total(lambda _: ir.Constant(sums, [_FLIP] * lanes), nothing)
+            excess = total(lambda _: ir.Constant(sums, [FLIP] * lanes), nothing)
             start = builder.sub(nothing, excess)
             with cgutils.for_range(builder, rows) as loop:
                 row = builder.mul(loop.index, stride)
 
                 def without_sign(word, row=row):
                     at = builder.add(row, builder.mul(word, _LONG(4)))
-                    return spread(builder.xor(builder.load(pointer(0, at, _INT), align=1), _INT(_FLIP)))
+                    return spread(builder.xor(builder.load(pointer(0, at, _INT), align=1), _INT(FLIP)))
 
                 found = total(without_sign, start)
                 to = builder.add(builder.mul(loop.index, width), builder.mul(arguments[2], _LONG(_WORD)))

@@ -15,10 +15,9 @@ from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
-from thesphere.nn.tiles import LANES
+from thesphere.nn.tiles import FLIP, LANES, dot_of_bytes
 
 _INT, _BYTE = ir.IntType(32), ir.IntType(8)
-_FLIP = -0x7F7F7F80  # four bytes of 128
 
 
 def _as_bytes(context, builder, kind, array, row):
@@ -35,14 +34,15 @@ def _emit(typing_context, codes, first, count, queries, q, out, at):
         raise TypingError("codes, queries and out lie one number after the other")
 
     def generate(context, builder, signature, arguments):
-        sums, pointer = (ir.VectorType(_INT, LANES), ir.VectorType(_INT, LANES).as_pointer())
+        sums, multiply = dot_of_bytes(builder)
+        pointer = sums.as_pointer()
         rows, length = _as_bytes(context, builder, signature.args[0], arguments[0], arguments[1])
         asked, _ = _as_bytes(context, builder, signature.args[3], arguments[3], arguments[4])
         target = context.make_array(signature.args[5])(context, builder, arguments[5]).data
-        declare = builder.module.declare_intrinsic
-        multiply = declare(f"llvm.x86.avx512.vpdpbusd.{32 * LANES}", (), ir.FunctionType(sums, [sums] * 3))
-        add = declare(f"llvm.vector.reduce.add.v{LANES}i32", (), ir.FunctionType(_INT, [sums]))
-        flip, size = ir.Constant(sums, [_FLIP] * LANES), ir.IntType(64)(4 * LANES)
+        add = builder.module.declare_intrinsic(
+            f"llvm.vector.reduce.add.v{LANES}i32", (), ir.FunctionType(_INT, [sums])
+        )
+        flip, size = ir.Constant(sums, [FLIP] * LANES), ir.IntType(64)(4 * LANES)
         steps = builder.udiv(length, size)
 
         def total(of_step):

@@ -130,7 +130,8 @@ def _enumerate_windows(view: View, hits: Hits, encoder: Encoder | None) -> Answe
     gram_weights = query.gram_counts * gram_idf**GRAM_POWER * (K1 + 1)
     if n >= CUT_FROM:
         gram_weights[gram_df > n // 2] = 0.0
-    w = _bm25(w_counts, query.word_counts * word_idf * (K1 + 1), np.array(word_lengths))
+    word_weights = query.word_counts * word_idf * (K1 + 1)
+    w = _bm25(w_counts, word_weights, np.array(word_lengths))
     g = _bm25(g_counts, gram_weights, np.array(gram_lengths))
     mass = query.word_counts * word_idf
     coverage = float(mass[word_df > 0].sum()) / float(mass.sum()) if len(mass) else 0.0
@@ -149,7 +150,7 @@ def _enumerate_windows(view: View, hits: Hits, encoder: Encoder | None) -> Answe
                 slice(*part.window_point[window : window + 2].tolist()),
             )
             cosines[index] = _scores(rows, vector, "cosine").max()
-        ideal = float(_known(query.word_counts * word_idf * (K1 + 1), word_df).sum())
+        ideal = float(np.where(word_df > 0, word_weights, 0.0).sum())
         strength = float(w.max()) / ideal if ideal > 0 else 0.0
         expected = encoder.joining.weight(strength * (1 - flatness([scores])), lead(cosines))
         if hits.status != "exact":  # an index may have missed one of the ten nearest
@@ -183,10 +184,6 @@ def _table(found: list[dict[int, int]], terms: np.ndarray) -> np.ndarray:
     return np.array([[each.get(term, 0) for term in terms.tolist()] for each in found]).reshape(
         len(found), -1
     )
-
-
-def _known(weights: np.ndarray, document_counts: np.ndarray) -> np.ndarray:
-    return np.where(document_counts > 0, weights, 0.0)
 
 
 def _idf(n: int, df: np.ndarray) -> np.ndarray:
