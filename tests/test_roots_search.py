@@ -92,7 +92,7 @@ def test_what_is_asked_beside_a_query_changes_nothing(made, monkeypatch):
         one = roots.search(queries[q], 5, recall=0.9)
         assert np.array_equal(one.ids[0], wanted.ids[q]) and one.status[0] == wanted.status[q]
         assert one.gap[0] == wanted.gap[q] and one.opened[0] == wanted.opened[q]
-    monkeypatch.setattr("thesphere.scan.grouped.tiles_are_compiled", lambda: False)
+    monkeypatch.setattr("thesphere.scan.grouped.tiles_allowed", lambda: False)
     monkeypatch.setattr(dots, "tiles_are_compiled", lambda: False)
     slow = roots.search(queries, 5, recall=0.9)
     assert np.array_equal(slow.ids, wanted.ids) and np.array_equal(slow.opened, wanted.opened)
@@ -101,8 +101,9 @@ def test_what_is_asked_beside_a_query_changes_nothing(made, monkeypatch):
 def test_tiles_and_single_rows_find_the_same(made, monkeypatch):
     roots, _, queries = made
     found = []
-    for tiled in (1, 1 << 60):
-        monkeypatch.setattr("thesphere.scan.grouped.TILED", tiled)
+    for one_by_one in (False, True):
+        if one_by_one:
+            monkeypatch.setattr("thesphere.roots.search.FEW", len(queries))
         found.append(roots.search(queries, 10, recall=0.95))
     assert np.array_equal(found[0].ids, found[1].ids) and np.array_equal(found[0].opened, found[1].opened)
 

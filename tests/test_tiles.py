@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thesphere.nn import tiles
-from thesphere.nn.integer import aligned
+from thesphere.room import aligned
 
 WAYS = ["_loop"] + ["_by_lanes"] * bool(tiles.LANES) + ["_by_tiles"] * tiles.tiles_allowed()
 

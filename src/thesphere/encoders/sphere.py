@@ -8,7 +8,6 @@ to the last bit in any company, in any order and by any number of threads.
 """
 
 import hashlib
-import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from thesphere.errors import FormatError, InputError, NotFoundError
 from thesphere.nn import grams, integer
 from thesphere.nn.sphere_shape import WINDOW, SphereShape, checked_sphere_shape, lengthening, places
 from thesphere.nn.tiles import tiles_allowed
+from thesphere.room import Room
 
 VERSION = 2  # of the arithmetic; another one would make other vectors of the same weights
 SHA256 = {
@@ -70,20 +70,6 @@ _Sums = tuple[
 ]  # of int32 [P, N], sizes [P] and scale [N]: all three multiplied
 
 
-class _Room:
-    """Memory that is used again, batch after batch: fresh pages each time would cost a fifth of the time."""
-
-    def __init__(self) -> None:
-        self._bytes: dict[str, np.ndarray] = {}
-
-    def __call__(self, name: str, shape: tuple[int, int], kind: type) -> np.ndarray:
-        """An array in the memory of that name; what was there is lost."""
-        size = math.prod(shape) * np.dtype(kind).itemsize
-        if name not in self._bytes or len(self._bytes[name]) < size:
-            self._bytes[name] = integer.aligned((size,), np.uint8)
-        return self._bytes[name][:size].view(kind).reshape(shape)
-
-
 @dataclass(frozen=True, eq=False)
 class SphereEncoder:
     """One of the encoders with its weights.
@@ -126,7 +112,7 @@ class SphereEncoder:
         """
         try:
             pooled = np.zeros((len(texts), self.shape.width), np.float32)
-            counts, room = np.zeros(len(texts), np.int64), _Room()
+            counts, room = np.zeros(len(texts), np.int64), Room()
             for owner, patches in self._read(texts):
                 np.add.at(counts, owner, np.diff(patches.begins))
                 for begins, window_owner in _windows(patches.begins):
@@ -147,7 +133,7 @@ class SphereEncoder:
         Raises:
             InputError, FormatError: as in `encode`.
         """
-        shape, done, offset, room = self.shape, [], 0, _Room()
+        shape, done, offset, room = self.shape, [], 0, Room()
         try:
             for piece in _pieces(text):
                 _, patches = next(self._read([piece]))
@@ -217,7 +203,7 @@ class SphereEncoder:
         return grams.patches(np.frombuffer(b"".join(pieces), np.uint8), begins, self.shape.rows)
 
     def _forward(
-        self, patches: grams.Patches, begins: np.ndarray, room: _Room
+        self, patches: grams.Patches, begins: np.ndarray, room: Room
     ) -> tuple[np.ndarray, np.ndarray]:
         """(h float32 [P, D], prominence float32 [P]) of the windows that begin at patches begins[:-1].
 

@@ -10,7 +10,6 @@ Loops are written so that compilers make wide instructions of them: largest elem
 place, 16 apart, and rounding to integers is an addition (`_INTEGER`).
 """
 
-import math
 from functools import cache
 
 import numpy as np
@@ -18,6 +17,7 @@ from numba import njit
 
 from thesphere.nn.contexts import KNOWN, SEEN, STATES
 from thesphere.nn.shape import BYTE_WIDTH, KNOWN_WIDTH, SECOND_WIDTH, SEEN_WIDTH
+from thesphere.room import aligned
 
 _F = np.float32
 _LOG2E, _LN2_HIGH, _LN2_LOW = _F(1.44269504), _F(0.693359375), _F(-2.12194440e-4)
@@ -26,16 +26,7 @@ _C2, _C1, _ONE, _ZERO = _F(1.6666665e-1), _F(0.5), _F(1), _F(0)
 _LOWEST, _HIGHEST, _LEVELS, _TINY, _EPSILON = _F(-87), _F(87), _F(127), _F(1e-12), _F(1e-6)
 _SHIFT, _UNIT, _MASK = np.int32(23), np.int32(127 << 23), np.int32(0x7FFFFFFF)
 _INTEGER = _F(3 << 22)  # x + this is rounded as by rint, and its low bits are those of the integer
-_LINE = 64  # bytes of a cache line
 _BYTE, _KNOWN, _SEEN, _SECOND = (w // 8 for w in (BYTE_WIDTH, KNOWN_WIDTH, SEEN_WIDTH, SECOND_WIDTH))
-
-
-def aligned(shape: tuple[int, ...], kind: type) -> np.ndarray:
-    """An array that begins where a cache line does: products of and into such rows take half the time."""
-    size = math.prod(shape) * np.dtype(kind).itemsize
-    room = np.empty(size + _LINE, np.uint8)
-    begin = -room.ctypes.data % _LINE
-    return room[begin : begin + size].view(kind).reshape(shape)
 
 
 class Matrix:

@@ -24,6 +24,7 @@ from thesphere.errors import FormatError
 from thesphere.nn import integer
 from thesphere.nn.contexts import Reader, lookup_of
 from thesphere.nn.shape import INPUT, TABLES, Shape, checked_shape
+from thesphere.room import aligned
 from thesphere.runtime.threads import workers
 
 CHUNK = 1024  # bytes between two hand-overs from thread to thread; no result depends on it
@@ -129,11 +130,11 @@ class _Room:
     """What a thread works in, chunk after chunk: fresh memory each time would cost a fifth of the time."""
 
     def __init__(self, shape: Shape) -> None:
-        self.rows = integer.aligned((CHUNK, INPUT), np.int8)
-        self.wide = integer.aligned((CHUNK, 3 * shape.width), np.int32)
-        self.levels = integer.aligned((CHUNK, shape.width), np.int8)
-        self.sizes = integer.aligned((CHUNK,), np.float32)
-        self.logits = integer.aligned((CHUNK, 256), np.int32)
+        self.rows = aligned((CHUNK, INPUT), np.int8)
+        self.wide = aligned((CHUNK, 3 * shape.width), np.int32)
+        self.levels = aligned((CHUNK, shape.width), np.int8)
+        self.sizes = aligned((CHUNK,), np.float32)
+        self.logits = aligned((CHUNK, 256), np.int32)
 
 
 class RecurrentStream:
@@ -145,7 +146,7 @@ class RecurrentStream:
         self._states = np.zeros((shape.blocks, shape.width), np.float32)
         self._rooms = [_Room(shape) for _ in range(2)]
         kinds = (np.float32, np.int32)
-        self._streams = [[integer.aligned((CHUNK, shape.width), kind) for kind in kinds] for _ in range(2)]
+        self._streams = [[aligned((CHUNK, shape.width), kind) for kind in kinds] for _ in range(2)]
 
     def push(self, data: bytes) -> np.ndarray:
         """Entropies after each pushed byte, float32 [len(data)], nats in [0, ln 256]."""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from thesphere.room import Room, Rooms
 from thesphere.roots.routing import Router
 from thesphere.roots.routing.products import linear_pass
 from thesphere.roots.stop import EVERYTHING, PATIENCE, Stop, checkpoints
@@ -25,6 +26,7 @@ from thesphere.scan.grouped import (
     Jobs,
     Slots,
     State,
+    Work,
     finish_pass,
     group,
     rows_pass,
@@ -36,9 +38,9 @@ from thesphere.scan.rows import frozen, residual
 BLOCK = 2048  # queries that are scanned together, at most
 FEW = 8  # up to so many queries are cheaper one by one
 ROOM = 1 << 20  # candidates, or cells to choose from, that all queries of a block have room for together
-SORTED = 48  # cells that are brought into order at first, a few more as it comes
-BINS = 128  # of the scores from their mean on, to find about so many
-REACH = 6  # standard deviations that the bins reach; the last one holds what is above
+SORTED = 48  # cells that are brought into order at first, up to twice as many as it comes
+HALVINGS = 8  # of the range in which the score of the last of them is sought
+SUMS = 16  # partial sums of the scores
 PROBE = 16  # cells that an exact search opens first, for thresholds that spare it most of the others
 ENDLESS = np.iinfo(np.int64).max
 LIVE = frozen(np.zeros(0, dtype=np.bool_))  # stands for: every row counts
@@ -75,6 +77,10 @@ class Index:
         """float64 [K]: the least norm of each cell's rows."""
         last, codes = self.slots.starts[1:] - 1, self.slots.codes
         return frozen(codes.lengths[last].astype(np.float64) * codes.scales[last] / SLACK)
+
+    @cached_property
+    def rooms(self) -> Rooms:
+        return Rooms()
 
     def __len__(self) -> int:
         return len(self.slots)
@@ -144,8 +150,8 @@ class Visited:
 class Way(NamedTuple):
     """Where a block of queries is.
 
-    keys uint64 [B, K]: the cells (the score's order above, K - cell below, so that no two are equal), falling as
-    far as sorted int64 [B]; those behind are smaller. promise float32 [B, K]: what keys are made of. left
+    keys uint64 [B, K]: the cells (the score's order above, K - cell below, so that no two are equal), falling, as
+    far as sorted int64 [B]; behind that is nothing yet. promise float32 [B, K]: what keys are made of. left
     int64 [B]: rows that the budget still allows. points int64 [B]: rows read. opened int64 [B]: cells, and passed
     int64 [B]: their rows, read or not. known float32 [B] and settled int64 [B]: the k-th score and `passed` when
     that last rose. spread float32 [B]: of the routing scores.
@@ -216,9 +222,10 @@ def visit(
     def work(first: int) -> list[tuple[np.ndarray, ...]]:
         some = slice(first, min(first + size, count))
         mine, more = (None if each is None else each[some] for each in (own, extra))
-        block = _Block(index, asked.some(some.start, some.stop), k, rows, live, mine, more)
-        watched = block.run(looks, stop, watch)
-        block.finish(out, some)
+        with index.rooms.one() as room:
+            block = _Block(index, asked.some(some.start, some.stop), k, rows, live, mine, more, room)
+            watched = block.run(looks, stop, watch)
+            block.finish(out, some)
         return watched
 
     starts = range(0, count, size)
@@ -256,15 +263,17 @@ def _alone(index: Index, asked: Queries, stop: Stop, budget: int, live, own, ext
 class _Block:
     """One block of queries on its way through the cells."""
 
-    def __init__(self, index: Index, asked: Queries, k: int, budget: int, live, own, extra) -> None:
+    def __init__(
+        self, index: Index, asked: Queries, k: int, budget: int, live, own, extra, room: Room
+    ) -> None:
         count = len(asked)
-        self.index, self.queries, self.live = index, asked, live
-        self.asked, self.state = Asked.of(asked, own), State.new(count, k)
-        scores = index.router.scores(asked)
+        self.index, self.queries, self.live, self.room = index, asked, live, room
+        self.asked, self.state = Asked.of(asked, own), State.new(count, k, room)
+        scores = index.router.scores(asked, room("scores", (count, len(index)), np.float32))
         promise = scores if extra is None else (scores + extra).astype(np.float32)
         counters = np.zeros((5, count), dtype=np.int64)
         self.way = Way(
-            keys=np.empty(promise.shape, dtype=np.uint64),
+            keys=room("keys", promise.shape, np.uint64),
             sorted=counters[0],
             promise=promise,
             left=np.full(count, budget, dtype=np.int64),
@@ -288,7 +297,10 @@ class _Block:
                 active, end, slots.starts, slots.columns, cosine, self.state, self.way, self.bounds
             )
             jobs = Jobs(*group(pairs, len(index)))
-            scan(slots, self.queries, self.asked, jobs, self.live, self.state)
+            scan(
+                jobs, slots.columns, slots.starts, slots.tops, self.live, self.asked, cosine, slots.truth,
+                self.state, Work.of(slots.codes.codes.shape[1], int(jobs.rows.max(initial=0)), self.room),
+            )  # fmt: skip
             kth, next_ = np.empty((2, len(active)), dtype=np.float32)
             active, before = (
                 look(active, rule, cosine, self.state, self.way, self.bounds, kth, next_),
@@ -376,72 +388,99 @@ def _ordered(bits):
     return word ^ (np.uint64(0xFFFFFFFF) if word >> np.uint64(31) else np.uint64(0x80000000))
 
 
+@njit(cache=True, nogil=True)
+def _key(bits, cell, cells):
+    """The key of a cell with the score of these bits (see `Way`)."""
+    return (_ordered(bits) << np.uint64(32)) | np.uint64(cells - cell)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _add(scores, q, first, total, square):
+    """Add SUMS scores and their squares to as many sums side by side: compilers make vectors of them."""
+    for i in range(SUMS):
+        value = np.float64(scores[q, first + i])
+        total[i] += value
+        square[i] += value * value
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _at_least(promise, q, bar):
+    """How many cells promise query q at least that."""
+    count = np.int32(0)
+    for c in range(np.uint64(promise.shape[1])):
+        count += np.int32(promise[q, c] >= bar)
+    return count
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def set_out(scores, way):
-    """Fill the keys from the promise, and the spread of the scores float32 [B, K]; bring the first into order."""
+    """Fill the spread of the scores float32 [B, K], and bring the first cells into order by their promise."""
     cells = scores.shape[1]
-    promise, bits, keys = way.promise, way.promise.view(np.uint32), way.keys
-    first, bar, bins = (
-        np.empty(cells, dtype=np.uint64),
-        np.empty(1, dtype=np.float32),
-        np.empty(BINS, np.int64),
-    )
+    whole, promise, bits, keys = cells // SUMS * SUMS, way.promise, way.promise.view(np.uint32), way.keys
+    total, square = np.empty(SUMS), np.empty(SUMS)
+    first = np.empty(cells, dtype=np.uint64)
     for q in range(len(scores)):
-        total = square = 0.0
-        for c in range(np.uint64(cells)):
+        total[:], square[:] = 0.0, 0.0
+        for c in range(0, whole, SUMS):
+            _add(scores, q, c, total, square)
+        for c in range(whole, cells):
             value = np.float64(scores[q, c])
-            total += value
-            square += value * value
-        mean = total / cells
-        way.spread[q] = np.sqrt(max(0.0, square / cells - mean * mean))
-        low, top = np.float32(mean), np.float32(BINS - 1)
-        step = top / (np.float32(REACH) * way.spread[q]) if way.spread[q] > 0.0 else np.float32(0.0)
-        bins[:] = 0
-        for c in range(np.uint64(cells)):
-            bins[np.int64(min(max((promise[q, c] - low) * step, np.float32(0.0)), top))] += 1
-        place, above = BINS - 1, bins[BINS - 1]
-        while place > 0 and above < SORTED:
-            place -= 1
-            above += bins[place]
-        bar[0] = low + np.float32(place) / step if place else -np.inf
-        count = rest = 0
-        for c in range(cells):  # the promising ones aside, without a branch that no one could foresee
-            key = (_ordered(bits[q, c]) << np.uint64(32)) | np.uint64(cells - c)
-            better = promise[q, c] >= bar[0]
-            first[count] = keys[q, rest] = key
-            count += better
-            rest += not better
-        for i in range(rest - 1, -1, -1):
-            keys[q, count + i] = keys[q, i]
+            total[0] += value
+            square[0] += value * value
+        mean = total.sum() / cells
+        way.spread[q] = np.sqrt(max(0.0, square.sum() / cells - mean * mean))
+        low, high = np.float32(-np.inf), np.float32(mean) + np.float32(8.0) * way.spread[q]
+        bar = np.float32(mean)
+        for _ in range(HALVINGS):  # the bar that SORTED cells or a few more reach
+            found = _at_least(promise, q, bar)
+            if found < SORTED:
+                high = bar
+            else:
+                low = bar
+                if found < 2 * SORTED:
+                    break
+            if low == -np.inf:  # fewer are above the mean
+                break
+            bar = np.float32(0.5) * (low + high)
+        count = 0
+        for c in range(cells):  # aside, without a branch that no one could foresee
+            first[count] = _key(bits[q, c], c, cells)
+            count += promise[q, c] >= low
         keys[q, :count] = np.sort(first[:count])[::-1]
         way.sorted[q] = count
 
 
 @njit(cache=True, nogil=True)
 def _sort_more(q, way):
-    """Bring further keys of query q into order, falling, behind those that are: as many again, or SORTED."""
-    keys, first = way.keys[q], way.sorted[q]
-    end = min(len(keys), max(2 * first, SORTED))
-    low, high = first, len(keys) - 1
-    while low < high and end < len(keys):  # quickselect: the largest `end` to the front
-        pivot = keys[(low + high) // 2]
+    """Bring further cells of query q into order, behind those that are: as many again, or SORTED."""
+    keys, bits, first = way.keys[q], way.promise.view(np.uint32), way.sorted[q]
+    cells = len(keys)
+    end = min(cells, max(2 * first, SORTED))
+    rest, count = np.empty(cells, dtype=np.uint64), 0
+    for c in range(cells):
+        key = _key(bits[q, c], c, cells)
+        rest[count] = key
+        count += first == 0 or key < keys[first - 1]
+    some, low, high = end - first, 0, count - 1
+    while low < high and some < count:  # quickselect: the largest to the front
+        pivot = rest[(low + high) // 2]
         i, j = low, high
         while i <= j:
-            while keys[i] > pivot:
+            while rest[i] > pivot:
                 i += 1
-            while keys[j] < pivot:
+            while rest[j] < pivot:
                 j -= 1
             if i <= j:
-                keys[i], keys[j] = keys[j], keys[i]
+                rest[i], rest[j] = rest[j], rest[i]
                 i += 1
                 j -= 1
-        if end - 1 <= j:
+        if some - 1 <= j:
             high = j
-        elif end - 1 >= i:
+        elif some - 1 >= i:
             low = i
         else:
             break
-    keys[first:end] = np.sort(keys[first:end])[::-1]
+    keys[first:end] = np.sort(rest[:some])[::-1]
     way.sorted[q] = end
 
 

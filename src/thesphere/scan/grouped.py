@@ -6,7 +6,6 @@ the cells of a round in ascending order and their rows in the order of slots, an
 integers. A row may lie in two cells; its second copy changes nothing.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -14,17 +13,18 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from thesphere.nn.tiles import COLUMNS, ROWS, multiply, tiles_allowed
+from thesphere.room import Room
 from thesphere.scan.block import Queries
-from thesphere.scan.dots import fetch, score, tiles_are_compiled
+from thesphere.scan.dots import fetch, score
 from thesphere.scan.integers import products
 from thesphere.scan.kernel import COARSE, _bar
 from thesphere.scan.part import Metric
 from thesphere.scan.rows import Codes, frozen, residual
 
 LIST = 128  # candidates that a query has room for, or four times k
-ROOM = 1 << 18  # int32 products of one pass: 1 MB, so that they stay in cache
-TILED = 1 << 20
-FEWEST = 4  # queries that such a job has at least
+FEWEST = 4  # queries whose products with a cell's rows are made together; for fewer it is quicker one by one
+HALVINGS = 8  # of the range in which a query's first bar is sought
 
 
 class Columns(NamedTuple):
@@ -95,14 +95,15 @@ class State(NamedTuple):
     rescored: np.ndarray
 
     @classmethod
-    def new(cls, count: int, k: int) -> "State":
+    def new(cls, count: int, k: int, room: Room) -> "State":
+        """Nothing found yet; the candidates lie in the room."""
         counters = np.zeros((3, count), dtype=np.int64)
         return cls(
             bars=np.full(count, -np.inf),
             best=np.empty((count, k)),
             rows=np.empty((count, k), dtype=np.int64),
             sizes=counters[0],
-            held=np.empty((count, max(4 * k, LIST), 3)),
+            held=room("held", (count, max(4 * k, LIST), 3), np.float64),
             counts=counters[1],
             rescored=counters[2],
         )
@@ -124,6 +125,27 @@ class Asked(NamedTuple):
         return cls(queries.codes.codes, queries.terms, queries.exact, queries.norms, own)
 
 
+class Work(NamedTuple):
+    """Memory for the products of some rows with some queries: packed int8 and products int32 [rows, COLUMNS], as
+    `multiply` takes them; tiles: what `tiles_allowed` says."""
+
+    packed: np.ndarray
+    products: np.ndarray
+    tiles: bool
+
+    @classmethod
+    def of(cls, width: int, rows: int, room: Room) -> "Work":
+        """For cells of up to so many rows that are `width` wide."""
+        packed = room("packed", (COLUMNS // 16, 16 * width), np.int8)
+        return cls(packed, room("products", (padded(rows), COLUMNS), np.int32), tiles_allowed())
+
+
+@njit(cache=True, nogil=True)
+def padded(rows):
+    """The multiple of ROWS that is not less."""
+    return -(-rows // ROWS) * ROWS
+
+
 class Jobs(NamedTuple):
     """The pairs of a round grouped by cell: cells int64 [J], edges int64 [J + 1] of who and wanted, the most rows
     that any of its queries wants int64 [J]; who int64 [P] and wanted int64 [P], rows of the cell that each query
@@ -134,65 +156,6 @@ class Jobs(NamedTuple):
     rows: np.ndarray
     who: np.ndarray
     wanted: np.ndarray
-
-
-def scan(slots: Slots, queries: Queries, asked: Asked, jobs: Jobs, live: np.ndarray, state: State) -> None:
-    """Bring the rows of all jobs before their queries. live: bool [M] by slot, or empty for all."""
-    room = np.empty(ROOM, dtype=np.int32)
-    cosine = queries.cosine
-    for tiles in _passes(slots, queries, jobs, room):
-        groups_pass(
-            tiles,
-            jobs,
-            room,
-            slots.columns,
-            slots.starts,
-            slots.tops,
-            live,
-            asked,
-            cosine,
-            slots.truth,
-            state,
-        )
-
-
-def _passes(slots: Slots, queries: Queries, jobs: Jobs, room: np.ndarray) -> Iterator[np.ndarray]:
-    """Tiles int64 [T, 4]: a job, its first row, how many, and where their products lie in `room`, or -1 where
-    multiplying as they are needed is quicker. Products are valid until the next pass."""
-    sizes, codes = np.diff(jobs.edges), slots.columns.codes
-    tiles = np.zeros((len(sizes), 4), dtype=np.int64)
-    tiles[:, 0], tiles[:, 2], tiles[:, 3] = np.arange(len(sizes)), jobs.rows, -1
-    tiled = (sizes >= FEWEST) & (sizes * jobs.rows * codes.shape[1] >= TILED) & tiles_are_compiled()
-    done = used = 0
-    for job in np.flatnonzero(tiled).tolist():
-        size, rows = int(sizes[job]), int(jobs.rows[job])
-        own = queries.codes.codes[jobs.who[jobs.edges[job] : jobs.edges[job + 1]]]
-        first = int(slots.starts[jobs.cells[job]])
-        if used + size * rows > ROOM:
-            yield tiles[done:job]
-            done, used = job, 0
-        if size * rows <= ROOM:
-            _products(own, codes[first : first + rows], room, used)
-            tiles[job, 3] = used
-            used += size * rows
-            continue
-        step = max(1, ROOM // size)
-        for begin in range(0, rows, step):
-            here = min(step, rows - begin)
-            _products(own, codes[first + begin : first + begin + here], room, 0)
-            yield np.array([[job, begin, here, 0]])
-        done = job + 1
-    yield tiles[done:]
-
-
-def _products(queries: np.ndarray, rows: np.ndarray, room: np.ndarray, used: int) -> None:
-    """int32 [queries, rows] into `room` from `used` on."""
-    import numkong
-
-    # numkong writes into its own tensors only: a view of ours
-    shape = (len(queries), len(rows))
-    view = numkong.from_pointer(room.ctypes.data + 4 * used, shape, "int32", owner=room)
-    numkong.dots_packed(queries, numkong.dots_pack(rows), out=view)
 
 
 @njit(cache=True, nogil=True)
@@ -348,15 +311,21 @@ def _make_room(q, columns, asked, cosine, vectors, state):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _fill_shares(first, count, top, cosine, scales, lengths, live, shares):
-    """Fills float32: what turns products of the rows from slot `first` on into scores, in units of `top`."""
+def _fill_shares(first, count, top, cosine, scales, residuals, lengths, live, bits, missed, shares):
+    """Of the rows from slot `first` on: fills missed float32, the residuals (bits uint32 is the same memory), and
+    shares float32, what turns products into scores, in units of `top`."""
     per = np.float32(1.0 / top)
     for r in range(np.uint64(count)):
         slot = np.uint64(first) + r
+        bits[r] = np.uint32(residuals[slot]) << np.uint32(
+            13
+        )  # float16 as float32, but for where exponents begin
         if cosine:
             shares[r] = np.float32(1.0) / (lengths[slot] * np.float32(top)) if lengths[slot] > 0.0 else 0.0
         else:
             shares[r] = scales[slot] * per
+    for r in range(np.uint64(count)):
+        missed[r] *= np.float32(2.0**112)
     if len(live):
         for r in range(count):
             if not live[first + r]:
@@ -367,71 +336,115 @@ def _fill_shares(first, count, top, cosine, scales, lengths, live, shares):
 def rows_pass(q, pairs, columns, starts, tops, live, asked, cosine, vectors, state):
     """Bring cells before query q in ascending order: pairs int64 [P, 3] of it (query, cell, rows wanted)."""
     order, count = np.argsort(pairs[:, 1]), len(pairs)
-    cells, wanted = pairs[order, 1], pairs[order, 2]
-    tiles = np.zeros((count, 4), dtype=np.int64)
-    tiles[:, 0], tiles[:, 2], tiles[:, 3] = np.arange(count), wanted, -1
-    jobs = Jobs(cells, np.arange(count + 1), wanted, np.full(count, q), wanted)
-    groups_pass(
-        tiles, jobs, np.empty(0, np.int32), columns, starts, tops, live, asked, cosine, vectors, state
-    )
+    wanted = pairs[order, 2]
+    jobs = Jobs(pairs[order, 1], np.arange(count + 1), wanted, np.full(count, q), wanted)
+    none = Work(np.empty((0, 0), np.int8), np.empty((0, 0), np.int32), False)
+    scan(jobs, columns, starts, tops, live, asked, cosine, vectors, state, none)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def groups_pass(tiles, jobs, made, columns, starts, tops, live, asked, cosine, vectors, state):
-    """Bring tiles of jobs before their queries (see `_passes`); made int32: a tile's products query by query."""
+def scan(jobs, columns, starts, tops, live, asked, cosine, vectors, state, work):
+    """Bring the rows of all jobs before their queries. live: bool [M] by slot, or empty for all."""
     codes, scales, residuals, lengths, rows = columns
-    cells, edges, _, who, wanted = jobs
+    cells, edges, most, who, wanted = jobs
     bars, best, members, sizes, held, counts, _ = state
     terms, own, coded = asked.terms, asked.own, asked.codes
-    tile = pair = row = 0
-    while tile < len(tiles):
-        tile, pair, row = _bring(
-            tile, pair, row, tiles, cells, edges, who, wanted, made, codes, scales, residuals, lengths, rows,
+    job = pair = row = 0
+    while job < len(cells):
+        job, pair, row = _bring(
+            job, pair, row, cells, edges, most, who, wanted, codes, scales, residuals, lengths, rows,
             starts, tops, live, terms, own, coded, cosine, bars, best, members, sizes, held, counts,
+            work.packed, work.products, work.tiles,
         )  # fmt: skip
-        if tile < len(tiles):
+        if job < len(cells):
             _make_room(who[pair], columns, asked, cosine, vectors, state)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _first_bar(here, row, end, need, shares, missed, lengths, first, per_miss, per_length, lows):
+    """A bound that at least `need` of the rows row ... end - 1 of a cell reach, nearly the largest; -inf if none.
+
+    So the first rows that a query meets need not pass its list one by one.
+    """
+    low, high = np.float32(np.inf), np.float32(-np.inf)
+    for r in range(np.uint64(row), np.uint64(end)):
+        coarse = missed[r] * per_miss + lengths[np.uint64(first) + r] * per_length
+        lows[r] = (np.float32(here[r]) - coarse) * shares[r]
+        low, high = min(low, lows[r]), max(high, lows[r])
+    found = np.float32(-np.inf)
+    for _ in range(HALVINGS):
+        bar, count = np.float32(0.5) * (low + high), np.int32(0)
+        for r in range(np.uint64(row), np.uint64(end)):
+            count += np.int32(lows[r] >= bar)
+        if count >= need:
+            found = low = bar
+        else:
+            high = bar
+    return np.float64(found)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def multiply_rows(codes, first, count, coded, who, begin, end, packed, out, tiles):
+    """Exact products of `count` rows of codes with the queries who[begin:end], up to COLUMNS: fills the first
+    columns of out, int32 [>= count, COLUMNS]; packed int8 is for `multiply`."""
+    words, asked = packed.view(np.int32), coded.view(np.int32)
+    for i in range(end - begin):
+        q, tile, column = np.uint64(who[begin + i]), np.uint64(i // 16), np.uint64(i % 16)
+        for k in range(np.uint64(asked.shape[1])):
+            words[tile, np.uint64(16) * k + column] = asked[q, k]
+    multiply(codes[first : first + count], packed, out[:count], tiles)
 
 
 # Takes plain arrays and does all in one call: arrays that are taken out of a tuple or handed to a function are
 # counted as references, and done for each row or each pair that took several times as long as the work.
 @njit(cache=True, nogil=True, error_model="numpy")
 def _bring(
-    tile, pair, row, tiles, cells, edges, who, wanted, made, codes, scales, residuals, lengths, rows,
+    job, pair, row, cells, edges, most, who, wanted, codes, scales, residuals, lengths, rows,
     starts, tops, live, terms, own, coded, cosine, bars, best, members, sizes, held, counts,
+    packed, together, tiles,
 ):  # fmt: skip
-    """Go on from a tile, a pair of its job (0: its first) and a row of the tile; returns where there was no room
-    for more candidates, or (len(tiles), 0, 0)."""
-    largest, most = 0, held.shape[1]
-    for t in range(tile, len(tiles)):
-        largest = max(largest, tiles[t, 2])
-    shares = np.empty(largest, dtype=np.float32)
+    """Go on from a job, a pair of it (0: its first) and a row of its cell; returns where there was no room for
+    more candidates, or (the number of jobs, 0, 0)."""
+    largest, room = 0, held.shape[1]
+    for j in range(job, len(cells)):
+        largest = max(largest, most[j])
+    shares, bits = np.empty(largest, dtype=np.float32), np.empty(largest, dtype=np.uint32)
+    missed, lows = bits.view(np.float32), np.empty(largest, dtype=np.float32)
     here = np.empty(largest, dtype=np.int32)
     words = np.zeros(largest // 8 + 1, dtype=np.uint64)
     mask = words.view(np.uint8)
-    for t in range(tile, len(tiles)):
-        job, begin, count, place = tiles[t, 0], tiles[t, 1], tiles[t, 2], tiles[t, 3]
-        cell = cells[job]
-        top, first = tops[cell, 0], starts[cell] + begin
-        _fill_shares(first, count, top, cosine, scales, lengths, live, shares)
-        for w in range(max(pair, edges[job]), edges[job + 1]):
-            q, end = who[w], min(count, wanted[w] - begin)
-            if end <= row:
-                row = 0
-                continue
+    for j in range(job, len(cells)):
+        cell = cells[j]
+        top, first = tops[cell, 0], starts[cell]
+        whole = padded(most[j])  # reaches into the next cells, but must not beyond the last
+        several = edges[j + 1] - edges[j] >= FEWEST and first + whole <= len(codes)
+        made = edges[j]
+        _fill_shares(first, most[j], top, cosine, scales, residuals, lengths, live, bits, missed, shares)
+        for w in range(max(pair, edges[j]), edges[j + 1]):
+            q, end = who[w], wanted[w]
+            if several and w >= made:
+                made = min(w + COLUMNS, edges[j + 1])
+                multiply_rows(codes, first, whole, coded, who, w, made, packed, together, tiles)
+                begun = w
             weight, spread, slip = terms[q, 0], terms[q, 1], terms[q, 2]
-            error = spread * tops[cell, 1] + slip * tops[cell, 2]
             # |I| <= |q_hat| (|x| + |x - x_hat|) / scales, and the pre-test rounds about that much
-            error += COARSE * (error + spread * (tops[cell, 2] + tops[cell, 1]))
-            coarse, bar = np.float32(error), _bar(bars[q] / (weight * top))
-            if place < 0:
-                products(codes, first, end, coded, q, here, 0)
-            else:
-                at = np.uint64(place + (w - edges[job]) * count)
+            per_miss = np.float32(spread * (1.0 + 2.0 * COARSE))
+            per_length = np.float32(slip * (1.0 + COARSE) + spread * COARSE)
+            if several:
                 for r in range(np.uint64(end)):
-                    here[r] = made[at + r]
+                    here[r] = together[r, np.uint64(w - begun)]
+            else:
+                products(codes, first, end, coded, q, here, 0)
+            need = best.shape[1] + (own[q] >= 0)
+            if bars[q] == -np.inf and end - row >= need:
+                low = _first_bar(
+                    here, row, end, need, shares, missed, lengths, first, per_miss, per_length, lows
+                )
+                bars[q] = weight * top * low
+            bar = _bar(bars[q] / (weight * top))
             words[(end - 1) // 8] = 0
             for r in range(np.uint64(row), np.uint64(end)):  # no branch: so it is vectorised
+                coarse = missed[r] * per_miss + lengths[np.uint64(first) + r] * per_length
                 mask[r] = (np.float32(here[r]) + coarse) * shares[r] >= bar
             held_now = counts[q]
             for eight in range(row // 8, (end + 7) // 8):  # nearly all have nothing here
@@ -450,13 +463,13 @@ def _bring(
                     held_now += 1
                     if lower > bars[q]:
                         _take(q, np.int64(rows[slot]), lower, bars, best, members, sizes)
-                    if held_now == most:
+                    if held_now == room:
                         counts[q] = held_now
-                        return t, w, r + 1
+                        return j, w, r + 1
             counts[q] = held_now
             row = 0
         pair = 0
-    return len(tiles), 0, 0
+    return len(cells), 0, 0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

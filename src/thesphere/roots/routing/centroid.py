@@ -35,9 +35,9 @@ class Centroid:
         """D-wide products per query: K."""
         return float(len(self.codes))
 
-    def scores(self, asked: Queries) -> np.ndarray:
+    def scores(self, asked: Queries, out: np.ndarray | None = None) -> np.ndarray:
         """float32 [Q, K]: each cell's cosine with each query, 0 for a zero query."""
-        return linear(self.codes, self.bias, asked)
+        return linear(self.codes, self.bias, asked, out)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays to store, for `router_from`."""

@@ -32,9 +32,9 @@ class Learned:
         """D-wide products per query: K."""
         return float(len(self.codes))
 
-    def scores(self, asked: Queries) -> np.ndarray:
+    def scores(self, asked: Queries, out: np.ndarray | None = None) -> np.ndarray:
         """float32 [Q, K]; of a zero query the bias."""
-        return linear(self.codes, self.bias, asked)
+        return linear(self.codes, self.bias, asked, out)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays to store, for `router_from`."""

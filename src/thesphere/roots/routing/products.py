@@ -15,28 +15,25 @@ from thesphere.scan.rows import Codes, frozen
 ROWS = 128  # queries of a block: its products stay in a second-level cache
 
 
-def linear(codes: Codes, bias: np.ndarray, asked: Queries) -> np.ndarray:
+def linear(codes: Codes, bias: np.ndarray, asked: Queries, out: np.ndarray | None = None) -> np.ndarray:
     """float32 [Q, K]: <q, w_c> / |q| + bias_c of coded queries and coded weights; of a zero query the bias.
 
     Args:
         codes: K coded weights, as wide as the queries.
         bias: float32 [K].
         asked: Q queries.
+        out: float32 [Q, K], where the scores go; None: into fresh memory.
     """
     given, norms = asked.codes, asked.norms
-    scores = np.empty((len(asked), len(codes)), np.float32)
+    scores = np.empty((len(asked), len(codes)), np.float32) if out is None else out
+    steps, offsets = frozen(codes.scales), frozen(bias)
     if len(asked) <= FEW:
-        columns = frozen(codes.codes), frozen(codes.scales), frozen(bias)
-        linear_pass(*columns, given.codes, given.scales, norms, scores)
+        linear_pass(frozen(codes.codes), steps, offsets, given.codes, given.scales, norms, scores)
         return scores
-    weights = np.divide(given.scales, norms, out=np.zeros(len(norms)), where=norms > 0).astype(np.float32)
     packed = Packed(codes.codes, min(ROWS, len(asked)))
     for first in range(0, len(asked), ROWS):
         some = slice(first, first + ROWS)
-        block = scores[some]
-        np.multiply(packed.tile(given.codes[some]), weights[some, None], out=block, casting="same_kind")
-        block *= codes.scales
-        block += bias
+        _weigh(packed.tile(given.codes[some]), steps, offsets, given.scales[some], norms[some], scores[some])
     return scores
 
 
@@ -44,10 +41,16 @@ def linear(codes: Codes, bias: np.ndarray, asked: Queries) -> np.ndarray:
 def linear_pass(codes, steps, offsets, queries, scales, norms, scores):
     """`linear` without tiles: weights of cells int8 [K, W], their steps and offsets float32 [K], queries int8
     [Q, W], scales float32 [Q], norms float64 [Q]; fills scores, float32 [Q, K]."""
-    dots = np.empty(len(codes), dtype=np.int32)
+    dots = np.empty((1, len(codes)), dtype=np.int32)
     for q in range(len(queries)):
+        products(codes, 0, len(codes), queries, q, dots[0], 0)
+        _weigh(dots, steps, offsets, scales[q : q + 1], norms[q : q + 1], scores[q : q + 1])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _weigh(dots, steps, offsets, scales, norms, scores):
+    """Scores of the products with coded queries: dots int32 and scores float32 [Q, K], scales and norms [Q]."""
+    for q in range(len(dots)):
         weight = np.float32(np.float64(scales[q]) / norms[q]) if norms[q] > 0.0 else np.float32(0.0)
-        products(codes, 0, len(codes), queries, q, dots, 0)
-        for c in range(np.uint64(len(codes))):
-            # as np.multiply does
-            scores[q, c] = np.float32(np.float64(dots[c]) * np.float64(weight)) * steps[c] + offsets[c]
+        for c in range(np.uint64(dots.shape[1])):
+            scores[q, c] = np.float32(np.float64(dots[q, c]) * np.float64(weight)) * steps[c] + offsets[c]

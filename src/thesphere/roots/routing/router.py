@@ -31,8 +31,11 @@ class Router(Protocol):
         """D-wide products per query that it costs."""
         ...
 
-    def scores(self, asked: Queries) -> np.ndarray:
-        """float32 [Q, K], finite: cosine, or inner product / |q|; the same for a query in whatever batch."""
+    def scores(self, asked: Queries, out: np.ndarray | None = None) -> np.ndarray:
+        """float32 [Q, K], finite: cosine, or inner product / |q|; the same for a query in whatever batch.
+
+        out: where they go, if they are to go somewhere.
+        """
         ...
 
     def arrays(self) -> dict[str, np.ndarray]:
