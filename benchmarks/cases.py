@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from thesphere.encoders import Encoder, fit_lsa, open_encoder
-from thesphere.encoders.joining import Joining, lead
+from thesphere.encoders.joining import Joining, standing
 from thesphere.lexical.query import analyse
 from thesphere.metrics import ndcg_at_k
 from thesphere.sphere import Sphere
+from thesphere.sphere.view import SAMPLE
 
 Damage = Callable[[str, str, int], str]  # of an id, its text and a seed
 
@@ -61,6 +62,12 @@ def unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
 
 
+def stands_of(best: np.ndarray) -> np.ndarray:
+    """`standing` of every query, float64 [queries], of cosines of the best passages [queries, windows]."""
+    some = best[:, :: -(-best.shape[1] // SAMPLE)]
+    return np.array([standing(float(row.max()), sample) for row, sample in zip(best, some, strict=True)])
+
+
 def spoilt(texts: dict[str, str], damage: Damage | None, seed: int) -> list[str]:
     """Texts by id, each with a seed of its own."""
     if damage is None:
@@ -83,8 +90,8 @@ class Evidence:
 
         best: cosines of the best passages, [queries, windows].
         """
-        known = zip(self.lead, best, strict=True)
-        return np.array([[joining.weight(float(words), lead(row[row > -2]))] for words, row in known])
+        known = zip(self.lead, stands_of(best[:, best[0] > -2]), strict=True)
+        return np.array([[joining.weight(float(words), float(stands))] for words, stands in known])
 
 
 @dataclass

@@ -18,6 +18,7 @@ import thesphere.sphere.batch as batch_module
 import thesphere.sphere.ingest as ingest_module
 import thesphere.sphere.sphere as sphere_module
 from thesphere.encoders import Joining, open_encoder
+from thesphere.encoders.joining import standing
 from thesphere.errors import FormatError, InputError, NotFoundError, SphereError, VerifyError
 from thesphere.lexical.query import analyse
 from thesphere.sphere import Hit, Sphere
@@ -268,15 +269,15 @@ def test_joined_scores_are_lexical_plus_weighted_cosine(built: tuple[Path, Spher
             assert math.isclose(hit.score, expected, rel_tol=1e-12, abs_tol=1e-15)
         assert all(hit.score > 0 for hit in joined)
         scores = sphere.view.lexical.score(analyse(query))
-        parts = zip(sphere.view.parts, sphere.view.window_offsets[:-1], strict=True)
-        windows = np.concatenate([part.point_window + first for part, first in parts])
-        windows = windows[sphere.view.points_live]
-        best = np.sort([cosines[windows == window].max() for window in np.unique(windows)])[::-1]
+        live = sphere.view.points_live
+        some = cosines[np.searchsorted(np.flatnonzero(live), sphere.view.sample)]  # of the points that live
+        background = np.r_[
+            [0.15 - 0.105] * 50, [0.15 + 0.105] * 50, some
+        ]  # mean and deviation as of 100 texts
+        stands = max(0, cosines.max() - background.mean()) / background.std()
         words = np.sort(np.concatenate(scores.parts))[::-1]
         behind = words[9] / words[0] if words[0] > 0 else 1.0  # the tenth best, where any has evidence
-        expected = (
-            Fake.joining.scale * (best[0] - best[9] + 0.02) / (scores.strength * (1 - behind) + 0.1) ** 2
-        )
+        expected = Fake.joining.scale * (stands / 10) ** 2 / (scores.strength * (1 - behind) + 0.1) ** 2
         assert math.isclose(joined.request.weight, expected, rel_tol=1e-9)
 
 
@@ -292,8 +293,27 @@ def test_vectors_alone_find_what_no_word_names(tmp_path: Path, monkeypatch: pyte
         assert not len(sphere.search("qqq www", vectors=False))
         hits = sphere.search("qqq www")
         assert [hit.source for hit in hits] == ["files/a.txt"]
-        assert hits[0].score == pytest.approx(Fake.joining.weight(0, 0))
+        assert hits[0].score == pytest.approx(Fake.joining.weight(0, standing(1.0, np.ones(1))))
         sphere.prove(hits)
+
+
+def test_the_sample_is_of_contents_however_they_lie(tmp_path: Path, fake: None) -> None:
+    """Of live points, each content once, the same rows in one part, in many, and merged."""
+    texts = {f"{n}.txt": b"text %d of the fox" % (n % 60) for n in range(90)}
+    rows = []
+    for name, steps in (("one", [texts]), ("many", [dict(list(texts.items())[n::3]) for n in range(3)])):
+        with Sphere.create(tmp_path / f"{name}.sphere", encoder="fake") as sphere:
+            for step, files in enumerate(steps):
+                sphere.ingest(lay(tmp_path / f"{name}{step}", files))
+            for _ in range(2):
+                codes = np.concatenate([part.codes.codes for part in sphere.view.vectors or []])
+                live = np.concatenate([part.codes.lengths > 0 for part in sphere.view.vectors or []])
+                chosen = codes[sphere.view.sample]
+                rows.append(chosen)
+                assert live[sphere.view.sample].all() and sphere.view.points_live[sphere.view.sample].all()
+                assert len(np.unique(chosen, axis=0)) == len(chosen)
+                sphere.compact()
+    assert len(rows[0]) and all(np.array_equal(rows[0], other) for other in rows)
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)

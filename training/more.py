@@ -201,7 +201,10 @@ def main() -> None:
     prose = np.flatnonzero((kind != names.index("code")) & ~hidden)
     sample = rng.permutation(prose)[: int(SAMPLE / max(begins[english] / max(english, 1), 1))]
     whole, pieces_, own, chance = words_of(asked.tokenizer, joined(sample))
-    long = np.flatnonzero((arrays["length"][:english] > 120) & ~hidden)
+    long = (arrays["length"][:english] > 120) & ~hidden
+    code = rng.permutation(np.flatnonzero(long & (kind == names.index("code"))))
+    long[code[(long.sum() - len(code)) // 3 :]] = False  # most runs of words are to be prose
+    long = np.flatnonzero(long)
     _stock = Stock(whole, pieces_, own, np.cumsum(chance), data, begins, long, passages[~held], title)
     told = int((title[_stock.passages] >= 0).sum())
     jobs = [("titled", number, number) for number in range(-(-told // TASK))]

@@ -3,6 +3,8 @@
     python training/pairs.py commands                  # shell lines that download and unpack the packages
     python training/pairs.py pack PACKAGES PAIRS --judged JUDGED
     python training/pairs.py add OLD_PAIRS PACKAGES PAIRS --judged JUDGED   # only the scientific prose is read
+    python training/pairs.py code PACKAGES PAIRS --without OLD_PAIRS --judged JUDGED   # only Python functions
+    python training/pairs.py join OLD_PAIRS PAIRS OUT   # two packs as one, in seconds; OUT's texts not packed
 
 JUDGED is a folder of judged collections (*.jsonl with "text"): what shares twelve words in a row with them is
 left out. training/pair_sources.py has the sources with licences and shares and pair_stages.py their readers;
@@ -32,6 +34,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
+import pair_code
 from pair_papers import REPOSITORIES
 from pair_papers import SOURCES as PAPERS
 from pair_papers import STAGES as PAPER_STAGES
@@ -39,11 +42,13 @@ from pair_sources import MIXED, NPM, PYPI, READ, SHARE_OF_ALL, WHEELS
 from pair_sources import SOURCES as PACKAGED
 from pair_stage import DESCRIBED, OWN_GROUPS, Stage, refusal
 from pair_stages import STAGES
+from pair_wheels import WHEELS as MORE_WHEELS
 
 from thesphere.train import pairs as P
 from thesphere.train import sources as entropy
 from thesphere.train.cleaning import plain
 from thesphere.train.corpora import fetch_commands
+from thesphere.train.joining import join
 
 SOURCES = (*PACKAGED, *PAPERS)
 ALL_STAGES = (*STAGES, *PAPER_STAGES)
@@ -63,10 +68,11 @@ def commands() -> list[str]:
     options = "-o Dir::State::lists=$PWD/lists -o Dir::Cache=$PWD/cache"
     fetched = fetch_commands(tuple(entropy.Source(name, (), plain, "docs", "") for name in packages))
     return [
-        "mkdir -p lists/partial cache/archives/partial wheels",
+        "mkdir -p lists/partial cache/archives/partial wheels more_wheels",
         f"apt-get {options} -o Acquire::Languages={','.join(DESCRIBED)} update",
         *(line.replace("apt-get", f"apt-get {options}") for line in fetched),
         *(f"pip download -q --no-deps --only-binary :all: -d wheels {wheel}" for wheel in WHEELS),
+        *(f"pip download -q --no-deps --only-binary :all: -d more_wheels {each}" for each in MORE_WHEELS),
         "git clone -q --depth 1 https://github.com/tldr-pages/tldr tldr",
         *(repository.command() for repository in REPOSITORIES),
     ]
@@ -219,6 +225,33 @@ def add(older: Path, packages: Path, out: Path, judged: Path | None, few: int, p
     write(kept, put(kept, *gather(science, packages, judged, few, processes)), out)
 
 
+def code(packages: Path, out: Path, judged: Path | None, few: int, without: Path | None) -> None:
+    """Packs questions and functions of the wheels, and writes licences.json: of each wheel what it states."""
+    stage = Stage(packages, few, refusal(judged))
+    known = pair_code.known_bodies(P.read_pairs(without)) if without else (set(), set())
+    wheels = pair_code.code(stage, known)
+    made, tally = stage.made, defaultdict(Counter)
+    for text, origin in zip(made.texts, stage.origins, strict=True):
+        tally[origin] += Counter(texts=1, bytes=len(text))
+    for _, found in made.pairs:
+        tally[stage.origins[found]]["pairs"] += 1
+    used = {name: facts for name, facts in wheels.items() if facts["functions"]}
+    for name, rows in tally.items():
+        of_family = [wheel for wheel, facts in used.items() if f"({facts['family']})" in name]
+        made.sources[name] = {"licence": "as each wheel states, licences.json", **rows, "wheels": of_family}
+    facts = made.pack(out, 9)
+    (out / "licences.json").write_text(json.dumps(wheels, ensure_ascii=False, indent=1))
+    print(json.dumps({key: facts[key] for key in ("texts", "bytes", "pairs", "sha256")}))
+
+
+def joined(first: Path, second: Path, out: Path) -> None:
+    """Writes two packs as one."""
+    facts = join(first, second, out)
+    print(
+        json.dumps({key: facts[key] for key in ("texts", "english", "bytes", "pairs", "parallel", "sha256")})
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     tasks = parser.add_subparsers(dest="task", required=True)
@@ -226,20 +259,26 @@ def main() -> None:
     packing = tasks.add_parser("pack", help="read the packages, write the pairs")
     adding = tasks.add_parser("add", help="add the scientific prose to pairs packed earlier")
     adding.add_argument("older", type=Path)
-    for task in (packing, adding):
+    coding = tasks.add_parser("code", help="read the functions of the wheels, write the pairs")
+    coding.add_argument("--without", type=Path, help="a pack whose functions are left out")
+    joining = tasks.add_parser("join", help="write two packs as one")
+    for name in ("first", "second", "out"):
+        joining.add_argument(name, type=Path)
+    for task in (packing, adding, coding):
         task.add_argument("packages", type=Path)
         task.add_argument("out", type=Path)
         task.add_argument("--judged", type=Path, help="a folder of judged collections to leave out")
         task.add_argument(
             "--few", type=int, default=0, help="about so many items of each source, for a trial"
         )
-        task.add_argument("--processes", type=int, default=6)
+        if task is not coding:
+            task.add_argument("--processes", type=int, default=6)
     asked = vars(parser.parse_args())
     task = asked.pop("task")
     if task == "commands":
         print("\n".join(commands()))
     else:
-        {"pack": pack, "add": add}[task](**asked)
+        {"pack": pack, "add": add, "code": code, "join": joined}[task](**asked)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ class Lsa:
         init=False,
         repr=False,
     )
-    joining: Joining = Joining(0.5, asked=True)
+    joining: Joining = Joining(0.12, asked=True)
 
     @property
     def width(self) -> int:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from thesphere.encoders import Encoder
-from thesphere.encoders.joining import PLACE, lead
 from thesphere.lexical.query import analyse
 from thesphere.navigate.navigation import Navigation
 from thesphere.scan import Part, search
@@ -27,6 +26,7 @@ from thesphere.sphere.search import (
     passage_of,
     refuse_nan,
     since,
+    weight_of,
 )
 from thesphere.sphere.view import View
 from thesphere.types import Cost, Status
@@ -112,7 +112,7 @@ def cones_for_text(
     windows = np.unique(np.concatenate([named, near, *unindexed]))
     windows = windows[evidence[windows] > -np.inf]
     cosines, looked = best_cosines(view, windows, vector)
-    c = encoder.joining.weight(scores.lead, lead(cosines))
+    c = weight_of(view, encoder.joining, scores, vector, cosines)
     joined = np.full(len(evidence), -np.inf)
     joined[windows] = evidence[windows] + c * cosines
     chosen, best = first_windows(view, windows[joined[windows] > 0], joined, k)
@@ -126,7 +126,7 @@ def cones_for_text(
     rest = float(evidence.max(initial=-np.inf)) + c * farthest
     kth = float(best[k - 1]) if len(best) == k else 0.0
     gap = max(0.0, rest - kth)
-    weighed = rest == -np.inf or np.count_nonzero(cosines >= farthest) >= PLACE  # c is that of all windows
+    weighed = rest == -np.inf or cosines.max(initial=0.0) >= farthest  # c is that of all windows
     status: Status = found.status
     if not gap and weighed:
         status = "exact"

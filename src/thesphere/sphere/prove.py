@@ -10,7 +10,7 @@ from typing import get_args
 import numpy as np
 
 from thesphere.encoders import Encoder
-from thesphere.encoders.joining import lead
+from thesphere.encoders.joining import standing
 from thesphere.errors import VerifyError
 from thesphere.lexical.query import analyse, neighbours, repaired
 from thesphere.lexical.score import CUT_FROM, GRAM_POWER, K1, B, flatness
@@ -152,8 +152,14 @@ def _enumerate_windows(view: View, hits: Hits, encoder: Encoder | None) -> Answe
             cosines[index] = _scores(rows, vector, "cosine").max()
         ideal = float(np.where(word_df > 0, word_weights, 0.0).sum())
         strength = float(w.max()) / ideal if ideal > 0 else 0.0
-        expected = encoder.joining.weight(strength * (1 - flatness([scores])), lead(cosines))
-        if hits.status != "exact":  # an index may have missed one of the ten nearest
+        some = np.empty(len(view.sample))
+        for place, point in enumerate(view.sample.tolist()):
+            part, local = view.locate_point(point)
+            rows = float_rows(view.vectors[view.parts.index(part)], slice(local, local + 1))
+            some[place] = _scores(rows, vector, "cosine")[0]
+        stands = standing(float(cosines.max(initial=0.0)), some)
+        expected = encoder.joining.weight(strength * (1 - flatness([scores])), stands)
+        if hits.status != "exact":  # an index may have missed the nearest
             expected = request.weight
         scores += expected * cosines
     if request.weight != expected:

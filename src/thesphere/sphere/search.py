@@ -5,7 +5,8 @@ The ranked unit of a text query is the window (a whole source, or about 8 KiB of
     score(window) = S(window) + c(query) * max over its points x of cos(query, x)
 
 with S the lexical score (thesphere.lexical.score) and c a weight that depends on how far the best window stands
-above the tenth in words and in cosines (thesphere.encoders.joining); 0 unless vectors take part. The hit is the
+above the tenth in words, and above a sample of all points in cosines (thesphere.encoders.joining); 0 unless
+vectors take part. The hit is the
 window's best passage. Order: score descending, then source (its name, then its uri), then start; windows
 without any evidence are no hits. Every score is float64 and none depends on how the sources are spread over
 parts.
@@ -18,7 +19,7 @@ from functools import cache
 import numpy as np
 
 from thesphere.encoders import Encoder
-from thesphere.encoders.joining import PLACE, Joining, lead
+from thesphere.encoders.joining import Joining, standing
 from thesphere.errors import FormatError
 from thesphere.lexical.query import Query, analyse
 from thesphere.lexical.score import LexicalScores, score_texts
@@ -173,8 +174,8 @@ def _rank_joined(view: View, lexical: LexicalScores, vector: np.ndarray, joining
         np.maximum.reduceat(bound, view.window_points[:-1])[live]
         for bound in all_bounds(parts, vector, "cosine")
     )
-    near, looked = best_cosines(view, live[_may_be_first(low, high, PLACE)], vector)
-    c = joining.weight(lexical.lead, lead(near))
+    near, looked = best_cosines(view, live[_may_be_first(low, high, 1)], vector)
+    c = weight_of(view, joining, lexical, vector, near)
     open_windows = live[_may_be_first(evidence[live] + c * low, evidence[live] + c * high, k)]
     cosines, rescored = best_cosines(view, open_windows, vector)
     scores = np.full(len(evidence), -np.inf)
@@ -182,6 +183,14 @@ def _rank_joined(view: View, lexical: LexicalScores, vector: np.ndarray, joining
     chosen, best = first_windows(view, open_windows[scores[open_windows] > 0], scores, k)
     size = sum(part.codes.row_bytes * len(part) for part in parts)
     return _Ranked(chosen, best, c, int(view.point_offsets[-1]), looked + rescored, size)
+
+
+def weight_of(
+    view: View, joining: Joining, lexical: LexicalScores, vector: np.ndarray, cosines: np.ndarray
+) -> float:
+    """c of a query, given cosines of windows, the best among them."""
+    some = all_exact(view.vectors or [], vector, view.sample, "cosine")
+    return joining.weight(lexical.lead, standing(float(cosines.max(initial=0.0)), some))
 
 
 def _may_be_first(low: np.ndarray, high: np.ndarray, k: int) -> np.ndarray:

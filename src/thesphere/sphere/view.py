@@ -16,6 +16,9 @@ from thesphere.sphere.record import Identity, Record
 from thesphere.store import Snapshot
 from thesphere.types import Points
 
+SAMPLE = 1000  # points that stand for all
+ENOUGH = 16 * SAMPLE  # of a part to choose them from, as rows may be there more than once
+
 
 class View:
     """The parts of a snapshot. Windows and points are numbered through all parts."""
@@ -74,6 +77,23 @@ class View:
         if any(part is None for part in rows):
             raise FormatError("some parts of the collection have no vectors: run `thesphere verify`")
         return [part for part in rows if part is not None]
+
+    @cached_property
+    def sample(self) -> np.ndarray:
+        """int64: up to SAMPLE live points of different rows that are not zero, chosen and ordered by what is in
+        their rows, however they are spread over parts; none without vectors."""
+        chosen = [np.zeros((2, 0), np.uint64)]
+        for at, part in zip(self.point_offsets, self.vectors or [], strict=False):
+            live = self.points_live[at : at + len(part)] & (part.codes.lengths > 0)
+            keys = _mixed(np.ascontiguousarray(part.codes.codes[:, :8]).view(np.uint64)[live, 0])
+            points = at + np.flatnonzero(live)
+            if len(keys) > ENOUGH:
+                first = np.argpartition(keys, ENOUGH)[:ENOUGH]
+                keys, points = keys[first], points[first]
+            chosen.append(np.stack([keys, points.astype(np.uint64)]))
+        keys, points = np.concatenate(chosen, axis=1)
+        _, first = np.unique(keys, return_index=True)
+        return points[first[:SAMPLE]].astype(np.int64)
 
     def number_of(self, folder: str) -> int | None:
         """The number of the part in that folder, None if there is none."""
@@ -179,6 +199,13 @@ class View:
             digests=digests,
             unit=unit,
         )
+
+
+def _mixed(keys: np.ndarray) -> np.ndarray:
+    """uint64 that look like chance, of uint64 of equal order nowhere near it (the finaliser of MurmurHash3)."""
+    keys = (keys ^ (keys >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
+    keys = (keys ^ (keys >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
+    return keys ^ (keys >> np.uint64(33))
 
 
 def float_rows(part: Part, mask: np.ndarray | slice) -> np.ndarray:
