@@ -9,7 +9,7 @@ import thesphere
 
 LAYERS = [  # from the bottom up; siblings on a line do not import each other
     ["errors"],
-    ["types", "progress", "metrics"],
+    ["types", "progress", "metrics", "room"],
     ["nn", "runtime", "geometry", "text"],
     ["readers", "patches", "store", "neighbours", "norms"],
     ["encoders", "signals", "harmonics", "sampling", "lexical", "scan", "chart"],

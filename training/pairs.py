@@ -9,21 +9,9 @@
 JUDGED is a folder of judged collections (*.jsonl with "text"): what shares twelve words in a row with them is
 left out. training/pair_sources.py has the sources with licences and shares and pair_stages.py their readers;
 pair_papers.py has both for scientific prose. About 2.5 GB of packages and 1 GB of repositories are downloaded,
-on Debian 12. Other versions of the packages give other texts; docs/models.md lists the
-881,138 texts of the shipped encoders.
+on Debian 12. Other versions of the packages give other texts; docs/models.md lists those of the shipped encoders.
 
-What made the shipped weights on one machine of 4 H200, with XLA_FLAGS=--xla_gpu_autotune_level=1 for its short
-compilation (the two lines for GPUs 0 and 2,3 ran side by side; `--steps` for `--seconds` repeats the steps):
-
-    python training/teacher.py make TEACHER
-    python training/more.py PAIRS TEACHER/tokenizer.json MORE
-    python training/teacher.py embed TEACHER MORE VECTORS.npy
-    CUDA_VISIBLE_DEVICES=0 python training/encoder.py light MORE VECTORS.npy LIGHT --kernel \\
-        --seconds 540 --set '{"rate": 0.01}'                              # 12,739 steps
-    CUDA_VISIBLE_DEVICES=2,3 python training/encoder.py sphere MORE VECTORS.npy FIRST --kernel \\
-        --seconds 540 --set '{"rate": 0.005}'                             # 4,789 steps
-    python training/encoder.py sphere MORE VECTORS.npy SECOND --kernel \\
-        --seconds 380 --set '{"rate": 0.003}' --start FIRST/sphere.safetensors  # 5,985 steps
+docs/models.md has the commands that made the shipped weights, in their order.
 """
 
 import argparse

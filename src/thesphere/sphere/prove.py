@@ -152,11 +152,8 @@ def _enumerate_windows(view: View, hits: Hits, encoder: Encoder | None) -> Answe
             cosines[index] = _scores(rows, vector, "cosine").max()
         ideal = float(np.where(word_df > 0, word_weights, 0.0).sum())
         strength = float(w.max()) / ideal if ideal > 0 else 0.0
-        some = np.empty(len(view.sample))
-        for place, point in enumerate(view.sample.tolist()):
-            part, local = view.locate_point(point)
-            rows = float_rows(view.vectors[view.parts.index(part)], slice(local, local + 1))
-            some[place] = _scores(rows, vector, "cosine")[0]
+        assert view.sample is not None
+        some = _scores(float_rows(view.sample, slice(None)), vector, "cosine")
         stands = standing(float(cosines.max(initial=0.0)), some)
         expected = encoder.joining.weight(strength * (1 - flatness([scores])), stands)
         if hits.status != "exact":  # an index may have missed the nearest

@@ -24,7 +24,7 @@ from thesphere.errors import FormatError
 from thesphere.lexical.query import Query, analyse
 from thesphere.lexical.score import LexicalScores, score_texts
 from thesphere.readers import analysis_text
-from thesphere.scan import Metric, all_bounds, all_exact, search
+from thesphere.scan import Metric, all_bounds, all_exact, exact, search
 from thesphere.sphere.hits import Hit, Hits, Request, word_marker
 from thesphere.sphere.part import PartReader
 from thesphere.sphere.record import Identity
@@ -189,7 +189,8 @@ def weight_of(
     view: View, joining: Joining, lexical: LexicalScores, vector: np.ndarray, cosines: np.ndarray
 ) -> float:
     """c of a query, given cosines of windows, the best among them."""
-    some = all_exact(view.vectors or [], vector, view.sample, "cosine")
+    assert view.sample is not None
+    some = exact(view.sample, vector, np.arange(len(view.sample)), "cosine")
     return joining.weight(lexical.lead, standing(float(cosines.max(initial=0.0)), some))
 
 

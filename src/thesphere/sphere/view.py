@@ -10,14 +10,13 @@ import numpy as np
 from thesphere.errors import FormatError
 from thesphere.lexical.score import Lexical
 from thesphere.readers import analysis_text, path_of
-from thesphere.scan import Part
+from thesphere.scan import Codes, Part
 from thesphere.sphere.part import PartReader
 from thesphere.sphere.record import Identity, Record
 from thesphere.store import Snapshot
 from thesphere.types import Points
 
 SAMPLE = 1000  # points that stand for all
-ENOUGH = 16 * SAMPLE  # of a part to choose them from, as rows may be there more than once
 
 
 class View:
@@ -79,21 +78,32 @@ class View:
         return [part for part in rows if part is not None]
 
     @cached_property
-    def sample(self) -> np.ndarray:
-        """int64: up to SAMPLE live points of different rows that are not zero, chosen and ordered by what is in
-        their rows, however they are spread over parts; none without vectors."""
-        chosen = [np.zeros((2, 0), np.uint64)]
-        for at, part in zip(self.point_offsets, self.vectors or [], strict=False):
-            live = self.points_live[at : at + len(part)] & (part.codes.lengths > 0)
-            keys = _mixed(np.ascontiguousarray(part.codes.codes[:, :8]).view(np.uint64)[live, 0])
-            points = at + np.flatnonzero(live)
-            if len(keys) > ENOUGH:
-                first = np.argpartition(keys, ENOUGH)[:ENOUGH]
-                keys, points = keys[first], points[first]
-            chosen.append(np.stack([keys, points.astype(np.uint64)]))
-        keys, points = np.concatenate(chosen, axis=1)
-        _, first = np.unique(keys, return_index=True)
-        return points[first[:SAMPLE]].astype(np.int64)
+    def sample(self) -> Part | None:
+        """The codes of some live points, without their sizes: what a cosine is compared with.
+
+        Rows of SAMPLE different lengths or so, none of them twice and none of zeros, are chosen and ordered by
+        what is in them, however they are spread over parts. None without vectors.
+        """
+        if not self.vectors:
+            return None
+        live, keys = [], []
+        for at, part in zip(self.point_offsets, self.vectors, strict=False):
+            codes = part.codes
+            live.append(np.flatnonzero(self.points_live[at : at + len(part)] & (codes.lengths > 0)))
+            sizes = np.stack([codes.lengths[live[-1]], codes.scales[live[-1]]], axis=1)
+            keys.append(_mixed(sizes.view(np.uint64)[:, 0]))
+        first = np.unique(np.concatenate(keys))[:SAMPLE]
+        last = first[-1] if len(first) else np.uint64(0)
+        some = [
+            part.codes.codes[mine[key <= last]]
+            for part, mine, key in zip(self.vectors, live, keys, strict=True)
+        ]
+        rows = np.unique(np.concatenate(some), axis=0)
+        rows = rows[:: -(-len(rows) // (2 * SAMPLE)) or 1]  # where many are of one length
+        ones = np.ones(len(rows), np.float32)
+        return Part(
+            Codes(rows, ones, np.zeros(len(rows), np.float16), ones, self.vectors[0].codes.width), None
+        )
 
     def number_of(self, folder: str) -> int | None:
         """The number of the part in that folder, None if there is none."""
@@ -202,7 +212,7 @@ class View:
 
 
 def _mixed(keys: np.ndarray) -> np.ndarray:
-    """uint64 that look like chance, of uint64 of equal order nowhere near it (the finaliser of MurmurHash3)."""
+    """uint64 that look like chance (the finaliser of MurmurHash3)."""
     keys = (keys ^ (keys >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
     keys = (keys ^ (keys >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
     return keys ^ (keys >> np.uint64(33))
