@@ -136,7 +136,7 @@ def test_question_that_begins_with_a_dash(collection: Path, capsys: pytest.Captu
 def test_info(collection: Path, notes: Path, capsys: pytest.CaptureFixture[str]):
     assert run(["info", str(collection), "--sources", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert (told["sources"], told["paths"], told["encoder"].split("/")[0]) == (5, 6, "sphere-light")
+    assert (told["sources"], told["paths"], told["encoder"].split("/")[0]) == (5, 6, "sphere")
     assert str(notes / "keys.py") in [row["path"] for row in told["listing"]]
     assert run(["info", str(collection), "--sources"]) == 0
     out = capsys.readouterr().out
@@ -148,7 +148,7 @@ def test_signals_tell_what_the_norm_means(collection: Path, capsys: pytest.Captu
     assert "Normalisation destroys a spread" in capsys.readouterr().out
     assert run(["signals", str(collection), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["encoder"].startswith("sphere-light")
+    assert told["encoder"].startswith("sphere/")
     zero = told["zeros"] / told["count"]  # those without a word stay zero, all others get length 1
     assert told["before"]["std"] > 0
     assert told["after"]["std"] == pytest.approx((zero * (1 - zero)) ** 0.5, abs=1e-6)

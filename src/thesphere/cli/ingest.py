@@ -39,7 +39,7 @@ def ingest(
     points
         What gets an embedding (passage).
     encoder
-        sphere-light, sphere, lsa, minilm, sentence-transformers:NAME_OR_PATH or none (sphere-light).
+        sphere, sphere-light, lsa, minilm, sentence-transformers:NAME_OR_PATH or none (sphere).
         sphere:PATH and sphere-light:PATH have weights of your own (`thesphere train encoder`).
     entropy
         The model that decides where bytes are cut: light; small or large, trained networks (small-jax and

@@ -28,7 +28,7 @@ class Settings:
         width: columns of imported embeddings; 0 if there are none.
     """
 
-    encoder: str = "sphere-light"
+    encoder: str = "sphere"
     encoder_part: str = ""
     places_part: str = ""
     roots_part: str = ""

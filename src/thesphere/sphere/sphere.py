@@ -75,7 +75,7 @@ class Sphere:
         cls,
         path: str | os.PathLike,
         *,
-        encoder: str = "sphere-light",
+        encoder: str = "sphere",
         entropy: str = "light",
         points: str = "passage",
         passage_bytes: int = 512,
@@ -86,7 +86,7 @@ class Sphere:
 
         Args:
             path: a folder, by custom NAME.sphere.
-            encoder: "sphere-light", "sphere", either with ":PATH" for weights of your own, "lsa" (no weights,
+            encoder: "sphere", "sphere-light", either with ":PATH" for weights of your own, "lsa" (no weights,
                 fitted on the collection), "minilm", "sentence-transformers:NAME_OR_PATH", "arrays" or "none".
             entropy: the model that cuts patches: "light", "small", "large", or the path of weights.
             points: "passage" or "patch": what gets an embedding.
