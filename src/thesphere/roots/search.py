@@ -287,29 +287,20 @@ class _Block:
         self.bounds = Bounds(index.norms, index.shortest, index.reaches, scores, slack_of(asked), asked.norms)
 
     def run(self, looks: np.ndarray, stop: Stop, watch: bool) -> list[tuple[np.ndarray, ...]]:
-        """All queries together, round by round."""
-        index, slots, cosine = self.index, self.index.slots, self.queries.cosine
+        """All queries together, round by round; one call for all rounds, unless each is watched."""
+        slots = self.index.slots
         rule = (stop.weight, np.inf if watch else stop.threshold)
+        work = Work.of(slots.codes.codes.shape[1], slots.largest, self.room)
         set_out(self.bounds.scores, self.way)
         active, watched = np.arange(len(self.queries)), []
-        for end in looks.tolist():
-            pairs = open_cells(
-                active, end, slots.starts, slots.columns, cosine, self.state, self.way, self.bounds
-            )
-            jobs = Jobs(*group(pairs, len(index)))
-            scan(
-                jobs, slots.columns, slots.starts, slots.tops, self.live, self.asked, cosine, slots.truth,
-                self.state, Work.of(slots.codes.codes.shape[1], int(jobs.rows.max(initial=0)), self.room),
+        for some in looks[:, None] if watch else [looks]:
+            before, (kth, next_) = active, np.empty((2, len(active)), dtype=np.float32)
+            active = rounds(
+                active, some, rule, slots.columns, slots.starts, slots.tops, self.live, self.asked,
+                self.queries.cosine, slots.truth, self.state, self.way, self.bounds, work, kth, next_,
             )  # fmt: skip
-            kth, next_ = np.empty((2, len(active)), dtype=np.float32)
-            active, before = (
-                look(active, rule, cosine, self.state, self.way, self.bounds, kth, next_),
-                active,
-            )
             if watch:
                 watched.append((kth, next_, self.way.passed[before].copy()))
-            if not len(active):
-                break
         return watched
 
     def finish(self, out: Visited, some: slice) -> None:
@@ -604,6 +595,26 @@ def look(active, rule, cosine, state, way, bounds, kth, next_):
             stay[count] = active[i]
             count += 1
     return stay[:count]
+
+
+@njit(cache=True, nogil=True)
+def rounds(
+    active, looks, rule, columns, starts, tops, live, asked, cosine, vectors, state, way, bounds, work, kth, next_
+):  # fmt: skip
+    """The active queries open cells until as many are open as each of `looks` says; those that go on after it.
+
+    All in one call, because threads that wait for the interpreter between kernels lose milliseconds. Fills kth
+    and next float32, what the queries of the last round knew.
+    """
+    cells = len(starts) - 1
+    for end in looks:
+        if not len(active):
+            break
+        pairs = open_cells(active, end, starts, columns, cosine, state, way, bounds)
+        jobs = Jobs(*group(pairs, cells))
+        scan(jobs, columns, starts, tops, live, asked, cosine, vectors, state, work)
+        active = look(active, rule, cosine, state, way, bounds, kth, next_)
+    return active
 
 
 @njit(cache=True, nogil=True)

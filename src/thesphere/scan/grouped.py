@@ -66,6 +66,11 @@ class Slots:
         return Columns(*map(frozen, (codes.codes, codes.scales, residuals, codes.lengths, self.rows)))
 
     @cached_property
+    def largest(self) -> int:
+        """The most rows of a cell."""
+        return int(np.diff(self.starts).max(initial=0))
+
+    @cached_property
     def tops(self) -> np.ndarray:
         """float64 [K, 3]: the largest weight (1 where all are 0), residual and length of each cell."""
         out = np.zeros((len(self), 3))
