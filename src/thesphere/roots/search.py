@@ -80,6 +80,7 @@ class Index:
 
     @cached_property
     def rooms(self) -> Rooms:
+        """Where blocks of queries keep their large arrays."""
         return Rooms()
 
     def __len__(self) -> int:

@@ -23,7 +23,9 @@ from thesphere.scan.part import Metric
 from thesphere.scan.rows import Codes, frozen, residual
 
 LIST = 128  # candidates that a query has room for, or four times k
-FEWEST = 4  # queries whose products with a cell's rows are made together; for fewer it is quicker one by one
+FEWEST = (
+    4  # queries whose products with a cell's rows are made together, by tiles; else one by one is quicker
+)
 HALVINGS = 8  # of the range in which a query's first bar is sought
 
 
@@ -322,9 +324,7 @@ def _fill_shares(first, count, top, cosine, scales, residuals, lengths, live, bi
     per = np.float32(1.0 / top)
     for r in range(np.uint64(count)):
         slot = np.uint64(first) + r
-        bits[r] = np.uint32(residuals[slot]) << np.uint32(
-            13
-        )  # float16 as float32, but for where exponents begin
+        bits[r] = np.uint32(residuals[slot]) << np.uint32(13)  # float16 as float32, its exponent too small
         if cosine:
             shares[r] = np.float32(1.0) / (lengths[slot] * np.float32(top)) if lengths[slot] > 0.0 else 0.0
         else:
@@ -389,7 +389,7 @@ def _first_bar(here, row, end, need, shares, missed, lengths, first, per_miss, p
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def multiply_rows(codes, first, count, coded, who, begin, end, packed, out, tiles):
+def multiply_rows(codes, first, count, coded, who, begin, end, packed, out):
     """Exact products of `count` rows of codes with the queries who[begin:end], up to COLUMNS: fills the first
     columns of out, int32 [>= count, COLUMNS]; packed int8 is for `multiply`."""
     words, asked = packed.view(np.int32), coded.view(np.int32)
@@ -397,7 +397,7 @@ def multiply_rows(codes, first, count, coded, who, begin, end, packed, out, tile
         q, tile, column = np.uint64(who[begin + i]), np.uint64(i // 16), np.uint64(i % 16)
         for k in range(np.uint64(asked.shape[1])):
             words[tile, np.uint64(16) * k + column] = asked[q, k]
-    multiply(codes[first : first + count], packed, out[:count], tiles)
+    multiply(codes[first : first + count], packed, out[:count], True)
 
 
 # Takes plain arrays and does all in one call: arrays that are taken out of a tuple or handed to a function are
@@ -422,14 +422,14 @@ def _bring(
         cell = cells[j]
         top, first = tops[cell, 0], starts[cell]
         whole = padded(most[j])  # reaches into the next cells, but must not beyond the last
-        several = edges[j + 1] - edges[j] >= FEWEST and first + whole <= len(codes)
+        several = tiles and edges[j + 1] - edges[j] >= FEWEST and first + whole <= len(codes)
         made = edges[j]
         _fill_shares(first, most[j], top, cosine, scales, residuals, lengths, live, bits, missed, shares)
         for w in range(max(pair, edges[j]), edges[j + 1]):
             q, end = who[w], wanted[w]
             if several and w >= made:
                 made = min(w + COLUMNS, edges[j + 1])
-                multiply_rows(codes, first, whole, coded, who, w, made, packed, together, tiles)
+                multiply_rows(codes, first, whole, coded, who, w, made, packed, together)
                 begun = w
             weight, spread, slip = terms[q, 0], terms[q, 1], terms[q, 2]
             # |I| <= |q_hat| (|x| + |x - x_hat|) / scales, and the pre-test rounds about that much
