@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as some
 from scipy.stats import rankdata, spearmanr
 
@@ -119,6 +119,7 @@ def test_inward_is_the_mirror_image():
 
 
 @settings(max_examples=30, deadline=None)
+@example([(0, 0)], 2.2250738585072014e-308, False)
 @given(
     some.lists(some.tuples(some.integers(0, 3), some.integers(0, 3)), min_size=1, max_size=30),
     some.floats(0, 10),

@@ -17,6 +17,7 @@ from thesphere.filling.problem import Pass, Problem, State
 from thesphere.signals import coherence
 
 BLOCK = 1 << 14  # points whose intermediate values are in memory at once
+LEAST = 1e-280  # a range of log radii that tells points apart; a smaller one would overflow when it is spread
 
 
 class Carried(NamedTuple):
@@ -144,7 +145,7 @@ def _amplified(problem: Problem, state: State, gain: float) -> np.ndarray:
             gain / (2 * max(carried.known, 1)) * (carried.ranks[rows].astype(np.float64) - carried.known)
         )
         heights -= lowest
-        heights *= largest / (span or 1.0)
+        heights *= largest / (span if span > LEAST else 1.0)
         parts = keys[first : first + BLOCK]
         parts[:] = np.clip(heights, 0, largest)
         parts <<= place_bits
