@@ -15,6 +15,7 @@ import time
 import numpy as np
 
 from thesphere.roots import Roots, RootsConfig
+from thesphere.roots.found import LARGEST
 
 QUERIES = 100  # of each index
 
@@ -56,7 +57,7 @@ def differs(rows: np.ndarray, queries: np.ndarray, metric: str, found) -> bool:
     if metric == "cosine":
         scores = np.divide(scores, norms, out=np.zeros_like(scores), where=norms > 0)
     k = min(found.ids.shape[1], len(rows))
-    kth = -np.sort(-scores, axis=1)[:, k - 1]
+    kth = np.clip(-np.sort(-scores, axis=1)[:, k - 1], -LARGEST, LARGEST)  # as `Found` keeps them
     slack = 1e-6 * (np.abs(kth) + (1e-6 if metric == "cosine" else 1e-7 * norms.max(axis=1)))
     slack += 2e-45  # the smallest float32
     exact = np.array([status == "exact" for status in found.status])
