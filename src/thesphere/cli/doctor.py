@@ -99,7 +99,7 @@ def _models() -> dict[str, str]:
         ("small", open_entropy_model),
         ("large", open_entropy_model),
         ("sphere", open_encoder),
-        ("sphere", open_encoder),
+        ("sphere-light", open_encoder),
     ):
         try:
             opened(name)
