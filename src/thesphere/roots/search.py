@@ -453,26 +453,8 @@ def _sort_more(q, way):
         key = _key(bits[q, c], c, cells)
         rest[count] = key
         count += first == 0 or key < keys[first - 1]
-    some, low, high = end - first, 0, count - 1
-    while low < high and some < count:  # quickselect: the largest to the front
-        pivot = rest[(low + high) // 2]
-        i, j = low, high
-        while i <= j:
-            while rest[i] > pivot:
-                i += 1
-            while rest[j] < pivot:
-                j -= 1
-            if i <= j:
-                rest[i], rest[j] = rest[j], rest[i]
-                i += 1
-                j -= 1
-        if some - 1 <= j:
-            high = j
-        elif some - 1 >= i:
-            low = i
-        else:
-            break
-    keys[first:end] = np.sort(rest[:some])[::-1]
+    behind = cells - end  # so many of the rest stay where they are
+    keys[first:end] = np.sort(np.partition(rest[:count], behind)[behind:])[::-1]
     way.sorted[q] = end
 
 
