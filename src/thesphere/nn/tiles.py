@@ -21,9 +21,8 @@ from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-ROWS, COLUMNS, DEPTH = 32, 32, 64
+ROWS, COLUMNS, DEPTH = 32, 16, 64
 """Of what rows of the left side, columns and bytes to add up are multiples."""
-_WORD = 16  # columns side by side
 FLIP = -0x7F7F7F80
 """Four bytes of 128, as one number."""
 _INT, _LONG, _BYTE, _VOID = ir.IntType(32), ir.IntType(64), ir.IntType(8), ir.VoidType()
@@ -106,50 +105,58 @@ def _emit_release(typing_context):
     return types.none(), generate
 
 
-def _emit_square(typing_context, left, first, right, tile, out, to):
-    """32 x 32 sums of `out`, from element `to` on: rows of `left` from byte `first` on, two tiles of columns."""
+def _emit_block(across):
+    """32 rows and `across` (1 or 2) tiles of columns: the sums of all that lies between."""
 
-    def generate(context, builder, signature, arguments):
-        if not _COMPILED:
+    def emit(typing_context, left, first, right, tile, out, to):
+        """Sums of `out` from element `to` on: `left` from byte `first` on, `right` from that tile on."""
+
+        def generate(context, builder, signature, arguments):
+            if not _COMPILED:
+                return context.get_dummy_value()
+
+            def call(name, *values):
+                kind = ir.FunctionType(_VOID, [value.type for value in values])
+                builder.call(builder.module.declare_intrinsic(f"llvm.x86.{name}", (), kind), values)
+
+            def width(which, size):
+                made = context.make_array(signature.args[which])(context, builder, arguments[which])
+                return builder.mul(cgutils.unpack_tuple(builder, made.shape, 2)[1], _LONG(size))
+
+            def pointer(which, offset):
+                return _at(context, builder, signature.args[which], arguments[which], offset)
+
+            squares = [(down, side) for down in range(2) for side in range(across)]
+            stride, step = width(0, 1), width(4, 4)
+            column = builder.mul(stride, _LONG(COLUMNS))  # bytes of all tiles of 16 columns
+            for down, side in squares:
+                call("tilezero", _BYTE(2 * down + side))
+            with cgutils.for_range(builder, builder.udiv(stride, _LONG(DEPTH))) as loop:
+                for down in range(2):
+                    row = builder.add(arguments[1], builder.mul(stride, _LONG(16 * down)))
+                    row = builder.add(row, builder.mul(loop.index, _LONG(DEPTH)))
+                    call("tileloadd64", _BYTE(4 + down), pointer(0, row), stride)
+                for side in range(across):
+                    here = builder.mul(column, builder.add(arguments[3], _LONG(side)))
+                    here = builder.add(here, builder.mul(loop.index, _LONG(DEPTH * COLUMNS)))
+                    call("tileloadd64", _BYTE(6 + side), pointer(2, here), _LONG(64))
+                for down, side in squares:
+                    call("tdpbssd", _BYTE(2 * down + side), _BYTE(4 + down), _BYTE(6 + side))
+            for down, side in squares:
+                place = builder.add(builder.mul(arguments[5], _LONG(4)), _LONG(64 * side))
+                place = builder.add(place, builder.mul(step, _LONG(16 * down)))
+                call("tilestored64", _BYTE(2 * down + side), pointer(4, place), step)
             return context.get_dummy_value()
 
-        def call(name, *values):
-            kind = ir.FunctionType(_VOID, [value.type for value in values])
-            builder.call(builder.module.declare_intrinsic(f"llvm.x86.{name}", (), kind), values)
+        return types.none(left, types.int64, right, types.int64, out, types.int64), generate
 
-        def width(which, size):
-            made = context.make_array(signature.args[which])(context, builder, arguments[which])
-            return builder.mul(cgutils.unpack_tuple(builder, made.shape, 2)[1], _LONG(size))
-
-        def pointer(which, offset):
-            return _at(context, builder, signature.args[which], arguments[which], offset)
-
-        stride, step = width(0, 1), width(4, 4)
-        column = builder.mul(stride, _LONG(_WORD))  # bytes of all tiles of 16 columns
-        for tile in range(4):
-            call("tilezero", _BYTE(tile))
-        with cgutils.for_range(builder, builder.udiv(stride, _LONG(DEPTH))) as loop:
-            for half in range(2):
-                row = builder.add(arguments[1], builder.mul(stride, _LONG(16 * half)))
-                row = builder.add(row, builder.mul(loop.index, _LONG(DEPTH)))
-                call("tileloadd64", _BYTE(4 + half), pointer(0, row), stride)
-                here = builder.mul(column, builder.add(arguments[3], _LONG(half)))
-                here = builder.add(here, builder.mul(loop.index, _LONG(DEPTH * _WORD)))
-                call("tileloadd64", _BYTE(6 + half), pointer(2, here), _LONG(64))
-            for tile in range(4):
-                call("tdpbssd", _BYTE(tile), _BYTE(4 + tile // 2), _BYTE(6 + tile % 2))
-        for tile in range(4):
-            place = builder.add(builder.mul(arguments[5], _LONG(4)), _LONG(64 * (tile % 2)))
-            place = builder.add(place, builder.mul(step, _LONG(16 * (tile // 2))))
-            call("tilestored64", _BYTE(tile), pointer(4, place), step)
-        return context.get_dummy_value()
-
-    return types.none(left, types.int64, right, types.int64, out, types.int64), generate
+    return emit
 
 
 _configure: Any = intrinsic(_emit_configure)
 _release: Any = intrinsic(_emit_release)
-_square: Any = intrinsic(_emit_square)
+_square: Any = intrinsic(_emit_block(2))
+_strip: Any = intrinsic(_emit_block(1))
 _SIZES = np.zeros(64, np.uint8)  # of 8 tiles: palette 1, 64 bytes a row, 16 rows
 _SIZES[0], _SIZES[16:32:2], _SIZES[48:56] = 1, 64, 16
 
@@ -157,9 +164,12 @@ _SIZES[0], _SIZES[16:32:2], _SIZES[48:56] = 1, 64, 16
 @njit(cache=True, nogil=True)
 def _by_tiles(left, right, out):
     _configure(_SIZES)
+    pairs = out.shape[1] // (2 * COLUMNS) * 2  # of tiles of columns
     for row in range(0, out.shape[0], ROWS):
-        for column in range(0, out.shape[1], COLUMNS):
-            _square(left, row * left.shape[1], right, column // _WORD, out, row * out.shape[1] + column)
+        for tile in range(0, pairs, 2):
+            _square(left, row * left.shape[1], right, tile, out, row * out.shape[1] + COLUMNS * tile)
+        if pairs * COLUMNS < out.shape[1]:
+            _strip(left, row * left.shape[1], right, pairs, out, row * out.shape[1] + COLUMNS * pairs)
     _release()
 
 
@@ -187,8 +197,8 @@ def _emit_columns(typing_context, left, right, tile, out):
 
         (rows, stride), (_, width) = sizes(0), sizes(3)
         words = builder.udiv(stride, _LONG(4))
-        for part in range(_WORD // lanes):
-            first = builder.mul(arguments[2], builder.mul(stride, _LONG(_WORD)))
+        for part in range(COLUMNS // lanes):
+            first = builder.mul(arguments[2], builder.mul(stride, _LONG(COLUMNS)))
             first = builder.add(first, _LONG(4 * lanes * part))
             place = cgutils.alloca_once(builder, sums)
 
@@ -212,7 +222,7 @@ def _emit_columns(typing_context, left, right, tile, out):
                     return spread(builder.xor(builder.load(pointer(0, at, _INT), align=1), _INT(FLIP)))
 
                 found = total(without_sign, start)
-                to = builder.add(builder.mul(loop.index, width), builder.mul(arguments[2], _LONG(_WORD)))
+                to = builder.add(builder.mul(loop.index, width), builder.mul(arguments[2], _LONG(COLUMNS)))
                 to = builder.add(to, _LONG(lanes * part))
                 builder.store(found, pointer(3, builder.mul(to, _LONG(4)), sums), align=4)
         return context.get_dummy_value()

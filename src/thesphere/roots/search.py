@@ -6,7 +6,6 @@ provably holds nothing better than a query's k-th score is passed over, which co
 """
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import NamedTuple
@@ -18,9 +17,12 @@ from thesphere.room import Room, Rooms
 from thesphere.roots.routing import Router
 from thesphere.roots.routing.products import linear_pass
 from thesphere.roots.stop import EVERYTHING, PATIENCE, Stop, checkpoints
+from thesphere.runtime.threads import spread
 from thesphere.scan.block import Queries
+from thesphere.scan.dots import lowest
 from thesphere.scan.grouped import (
     LIST,
+    RANKED,
     Asked,
     Columns,
     Jobs,
@@ -38,7 +40,7 @@ from thesphere.scan.rows import frozen, residual
 BLOCK = 2048  # queries that are scanned together, at most
 FEW = 8  # up to so many queries are cheaper one by one
 ROOM = 1 << 20  # candidates, or cells to choose from, that all queries of a block have room for together
-SORTED = 48  # cells that are brought into order at first, up to twice as many as it comes
+SORTED = 32  # cells that are brought into order at first, up to twice as many as it comes
 HALVINGS = 8  # of the range in which the score of the last of them is sought
 SUMS = 16  # partial sums of the scores
 PROBE = 16  # cells that an exact search opens first, for thresholds that spare it most of the others
@@ -225,16 +227,9 @@ def visit(
         mine, more = (None if each is None else each[some] for each in (own, extra))
         with index.rooms.one() as room:
             block = _Block(index, asked.some(some.start, some.stop), k, rows, live, mine, more, room)
-            watched = block.run(looks, stop, watch)
-            block.finish(out, some)
-        return watched
+            return block.run(looks, stop, watch, out, some)
 
-    starts = range(0, count, size)
-    if threads == 1 or len(starts) == 1:
-        done = list(map(work, starts))
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            done = list(pool.map(work, starts))
+    done = spread(work, range(0, count, size), threads)
     if watch:
         together = zip(*done, strict=True)
         out.watched = [tuple(map(np.concatenate, zip(*look, strict=True))) for look in together]
@@ -287,30 +282,31 @@ class _Block:
         )
         self.bounds = Bounds(index.norms, index.shortest, index.reaches, scores, slack_of(asked), asked.norms)
 
-    def run(self, looks: np.ndarray, stop: Stop, watch: bool) -> list[tuple[np.ndarray, ...]]:
-        """All queries together, round by round; one call for all rounds, unless each is watched."""
-        slots = self.index.slots
+    def run(
+        self, looks: np.ndarray, stop: Stop, watch: bool, out: Visited, some: slice
+    ) -> list[tuple[np.ndarray, ...]]:
+        """All queries together, round by round; in one call, unless each round is watched."""
+        slots, queries, way = self.index.slots, self.queries, self.way
         rule = (stop.weight, np.inf if watch else stop.threshold)
         work = Work.of(slots.codes.codes.shape[1], slots.largest, self.room)
-        set_out(self.bounds.scores, self.way)
-        active, watched = np.arange(len(self.queries)), []
-        for some in looks[:, None] if watch else [looks]:
-            before, (kth, next_) = active, np.empty((2, len(active)), dtype=np.float32)
-            active = rounds(
-                active, some, rule, slots.columns, slots.starts, slots.tops, self.live, self.asked,
-                self.queries.cosine, slots.truth, self.state, self.way, self.bounds, work, kth, next_,
-            )  # fmt: skip
-            if watch:
-                watched.append((kth, next_, self.way.passed[before].copy()))
-        return watched
-
-    def finish(self, out: Visited, some: slice) -> None:
-        slots, cosine, way = self.index.slots, self.queries.cosine, self.way
-        finish_pass(
-            slots.columns, self.asked, cosine, slots.truth, self.state, out.rows[some], out.scores[some]
+        places = slots.columns, slots.starts, slots.tops, self.live, self.asked, queries.cosine, slots.truth
+        running, results = (
+            (self.state, way, self.bounds),
+            (out.rows[some], out.scores[some], out.ceiling[some]),
         )
-        ceilings(way, self.bounds, cosine, out.ceiling[some])
+        watched = []
+        if watch:
+            set_out(self.bounds.scores, way)
+            active = np.arange(len(queries))
+            for one in looks[:, None]:
+                before, (kth, next_) = active, np.empty((2, len(active)), dtype=np.float32)
+                active = rounds(active, one, rule, *places, *running, work, kth, next_)
+                watched.append((kth, next_, way.passed[before].copy()))
+            finish(*places, *running, *results)
+        else:
+            walk_block(looks, rule, *places, *running, work, *results)
         self._tell(out, some)
+        return watched
 
     def _tell(self, out: Visited, some: slice) -> None:
         way = self.way
@@ -405,12 +401,27 @@ def _at_least(promise, q, bar):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _falling(keys, count, out):
+    """Fill out with the first of the keys, of which no two are equal, the largest first."""
+    if count > RANKED:
+        out[:count] = np.sort(keys[:count])[::-1]
+        return
+    for i in range(count):  # its place: how many are larger, counted in vectors
+        place = np.int64(0)
+        for other in range(np.uint64(count)):
+            place += np.int64(keys[other] > keys[i])
+        out[place] = keys[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def set_out(scores, way):
     """Fill the spread of the scores float32 [B, K], and bring the first cells into order by their promise."""
     cells = scores.shape[1]
     whole, promise, bits, keys = cells // SUMS * SUMS, way.promise, way.promise.view(np.uint32), way.keys
     total, square = np.empty(SUMS), np.empty(SUMS)
     first = np.empty(cells, dtype=np.uint64)
+    words = np.zeros(cells // 8 + 1, dtype=np.uint64)
+    mask = words.view(np.uint8)
     for q in range(len(scores)):
         total[:], square[:] = 0.0, 0.0
         for c in range(0, whole, SUMS):
@@ -434,11 +445,17 @@ def set_out(scores, way):
             if low == -np.inf:  # fewer are above the mean
                 break
             bar = np.float32(0.5) * (low + high)
+        for c in range(np.uint64(cells)):  # no branch: so it is vectorised
+            mask[c] = promise[q, c] >= low
         count = 0
-        for c in range(cells):  # aside, without a branch that no one could foresee
-            first[count] = _key(bits[q, c], c, cells)
-            count += promise[q, c] >= low
-        keys[q, :count] = np.sort(first[:count])[::-1]
+        for eight in range(len(words)):
+            word = words[eight]
+            while word:
+                c = 8 * eight + lowest(word) // 8
+                first[count] = _key(bits[q, c], c, cells)
+                count += 1
+                word &= word - np.uint64(1)
+        _falling(first, count, keys[q])
         way.sorted[q] = count
 
 
@@ -454,7 +471,7 @@ def _sort_more(q, way):
         rest[count] = key
         count += first == 0 or key < keys[first - 1]
     behind = cells - end  # so many of the rest stay where they are
-    keys[first:end] = np.sort(np.partition(rest[:count], behind)[behind:])[::-1]
+    _falling(np.partition(rest[:count], behind)[behind:], end - first, keys[first:])
     way.sorted[q] = end
 
 
@@ -586,18 +603,45 @@ def rounds(
 ):  # fmt: skip
     """The active queries open cells until as many are open as each of `looks` says; those that go on after it.
 
-    All in one call, because threads that wait for the interpreter between kernels lose milliseconds. Fills kth
-    and next float32, what the queries of the last round knew.
+    Every query meets its first cell before the others of its first round: where most of its answers lie, it gets
+    a bar that spares it most rows of the others. Fills kth and next float32, what the queries of the last round
+    knew.
     """
     cells = len(starts) - 1
     for end in looks:
         if not len(active):
             break
-        pairs = open_cells(active, end, starts, columns, cosine, state, way, bounds)
-        jobs = Jobs(*group(pairs, cells))
-        scan(jobs, columns, starts, tops, live, asked, cosine, vectors, state, work)
+        for till in (1, end):
+            if way.opened[active[0]] < till:
+                pairs = open_cells(active, till, starts, columns, cosine, state, way, bounds)
+                jobs = Jobs(*group(pairs, cells))
+                scan(jobs, columns, starts, tops, live, asked, cosine, vectors, state, work)
         active = look(active, rule, cosine, state, way, bounds, kth, next_)
     return active
+
+
+@njit(cache=True, nogil=True)
+def finish(
+    columns, starts, tops, live, asked, cosine, vectors, state, way, bounds, rows, scores, most
+):  # fmt: skip
+    """What the queries found, when all have left: fills `rows`, `scores` and `ceiling` of `Visited`."""
+    finish_pass(columns, asked, cosine, vectors, state, rows, scores)
+    ceilings(way, bounds, cosine, most)
+
+
+@njit(cache=True, nogil=True)
+def walk_block(
+    looks, rule, columns, starts, tops, live, asked, cosine, vectors, state, way, bounds, work, rows, scores, most
+):  # fmt: skip
+    """Everything about the queries of a block: threads that wait for the interpreter between kernels lose
+    milliseconds."""
+    active, told = np.arange(len(rows)), np.empty((2, len(rows)), dtype=np.float32)
+    set_out(bounds.scores, way)
+    rounds(
+        active, looks, rule, columns, starts, tops, live, asked, cosine, vectors, state, way, bounds, work,
+        told[0], told[1],
+    )  # fmt: skip
+    finish(columns, starts, tops, live, asked, cosine, vectors, state, way, bounds, rows, scores, most)
 
 
 @njit(cache=True, nogil=True)
@@ -613,9 +657,11 @@ def walk_alone(
     columns, starts, tops, vectors, norms, shortest, reaches, weights, steps, bias = board
     scales, lengths, residuals, width = coded
     count, k, cells = len(rows), rows.shape[1], len(bias)
+    places = max(4 * k, LIST)
     state = State(
         np.full(count, -np.inf), np.empty((count, k)), np.empty((count, k), np.int64), np.zeros(count, np.int64),
-        np.empty((count, max(4 * k, LIST), 3)), np.zeros(count, np.int64), np.zeros(count, np.int64),
+        np.empty((count, places), np.int32), np.empty((count, places), np.float32), np.zeros(count, np.int64),
+        np.zeros(count, np.int64),
     )  # fmt: skip
     found = np.empty((count, cells), np.float32)
     linear_pass(weights, steps, bias, asked.codes, scales, asked.norms, found)
@@ -631,15 +677,29 @@ def walk_alone(
     set_out(found, way)
     for q in range(count):
         for end in looks:
-            pairs = np.empty((end - opened[q], 3), dtype=np.int64)
-            few = _open(q, end, starts, columns, cosine, state, way, bounds, pairs, 0)
-            rows_pass(q, pairs[:few], columns, starts, tops, live, asked, cosine, vectors, state)
+            for till in (1, end):
+                if opened[q] < till:
+                    pairs = np.empty((till - opened[q], 3), dtype=np.int64)
+                    few = _open(q, till, starts, columns, cosine, state, way, bounds, pairs, 0)
+                    rows_pass(q, pairs[:few], columns, starts, tops, live, asked, cosine, vectors, state)
             if not _look(q, rule, cosine, state, way, bounds)[0]:
                 break
         spent[q] = way.left[q] == 0 and opened[q] < cells
     finish_pass(columns, asked, cosine, vectors, state, rows, scores)
     rescored[:] = state.rescored
     ceilings(way, bounds, cosine, most)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _largest(values):
+    """The largest of float64 values, none of them NaN: SUMS side by side, so that it is vectorised."""
+    best, whole = np.full(SUMS, -np.inf), len(values) // SUMS * SUMS
+    for first in range(0, whole, SUMS):
+        for i in range(SUMS):
+            best[i] = values[first + i] if values[first + i] > best[i] else best[i]
+    for i in range(whole, len(values)):
+        best[0] = values[i] if values[i] > best[0] else best[0]
+    return best.max()
 
 
 @njit(cache=True, nogil=True)
@@ -656,5 +716,5 @@ def ceilings(way, bounds, cosine, out):
             tops[c] = np.float64(scores[q, c]) + np.float64(reaches[c]) if cosine else np.float64(norms[c])
         for i in range(opened[q]):
             tops[_cell(keys[q, i], cells)] = -np.inf
-        most = tops.max()  # of norms, or of scores with the reaches in them
+        most = _largest(tops)  # of norms, or of scores with the reaches in them
         out[q] = _most(cosine, bounds.lengths[q], most, most, bounds.slack[q], 0.0)

@@ -2,11 +2,18 @@
 cores."""
 
 import os
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
 from thesphere.errors import InputError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def workers() -> int:
@@ -22,3 +29,27 @@ def workers() -> int:
 def one_blas_thread() -> AbstractContextManager:
     """Within this context every matrix product runs on the thread that asks for it."""
     return threadpool_limits(1, "blas")
+
+
+def spread(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> list[Result]:
+    """`work` of each item, in their order, on up to so many threads; the calling one is among them, so that one
+    less is to be started."""
+    given = list(items)
+    if threads == 1 or len(given) < 2:
+        return list(map(work, given))
+    waiting, done = deque(enumerate(given)), {}
+
+    def take() -> None:
+        while waiting:
+            try:
+                place, item = waiting.popleft()
+            except IndexError:  # another thread was quicker
+                return
+            done[place] = work(item)
+
+    with ThreadPoolExecutor(min(threads, len(given)) - 1) as pool:
+        others = [pool.submit(take) for _ in range(min(threads, len(given)) - 1)]
+        take()
+        for other in others:
+            other.result()
+    return [done[place] for place in range(len(given))]

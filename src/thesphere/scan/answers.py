@@ -5,12 +5,12 @@ included, however the rows are spread over parts and the queries over threads.
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from thesphere.errors import InputError
+from thesphere.runtime.threads import spread
 from thesphere.scan.block import TILE, Block, Queries, Table
 from thesphere.scan.kernel import bound_pass, score_rows
 from thesphere.scan.part import Metric, Part
@@ -76,12 +76,7 @@ def search(
         block.scan()
         return block.finish(ids[first : first + size], scores[first : first + size])
 
-    starts = range(0, len(asked), size)
-    if threads == 1 or len(starts) == 1:
-        rescored = sum(map(work, starts))
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            rescored = sum(pool.map(work, starts))
+    rescored = sum(spread(work, range(0, len(asked), size), threads))
     return Result(ids, scores, rescored, total * len(asked))
 
 

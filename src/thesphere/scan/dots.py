@@ -95,6 +95,17 @@ fetch: Any = intrinsic(_emit_fetch)
 """fetch(values, row) asks for values[row] to be brought from memory, without waiting for it."""
 
 
+def _emit_lowest(typing_context, word):
+    def generate(context, builder, signature, arguments):
+        return builder.cttz(arguments[0], ir.IntType(1)(0))
+
+    return types.int64(types.uint64), generate
+
+
+lowest: Any = intrinsic(_emit_lowest)
+"""lowest(word): the place of the lowest bit that is set in a uint64; 64 where none is."""
+
+
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def sums(values, row, step, query):
     """(<query, x>, |x|^2) in float64 for x = values[row] * step, float32 or int8 [N, >= D]; query float64 [D].

@@ -16,17 +16,18 @@ from numba import njit
 from thesphere.nn.tiles import COLUMNS, ROWS, multiply, tiles_allowed
 from thesphere.room import Room
 from thesphere.scan.block import Queries
-from thesphere.scan.dots import fetch, score
+from thesphere.scan.dots import fetch, lowest, score
 from thesphere.scan.integers import products
 from thesphere.scan.kernel import COARSE, _bar
 from thesphere.scan.part import Metric
 from thesphere.scan.rows import Codes, frozen, residual
 
 LIST = 128  # candidates that a query has room for, or four times k
-FEWEST = (
-    4  # queries whose products with a cell's rows are made together, by tiles; else one by one is quicker
-)
+FEWEST = 4  # queries whose products with a cell's rows are made together, by tiles; else by lanes
+TOGETHER = 32  # of them at a time
+LEAST = 2.0**-110  # more than products with shares below the normal float32 may lose
 HALVINGS = 8  # of the range in which a query's first bar is sought
+RANKED = 128  # up to so many candidates are put in order by counting
 
 
 class Columns(NamedTuple):
@@ -88,29 +89,31 @@ class State(NamedTuple):
     """What a block of B queries has found: the k best lower bounds of distinct rows, and all candidates.
 
     bars float64 [B]: the k-th best lower bound, -inf while there are fewer; best float64 [B, k] and rows int64
-    [B, k]: the k best as min-heaps, and whose they are; sizes int64 [B]: how many of them there are; held float64
-    [B, C, 3]: the candidates' slots, lower and upper bounds, side by side because memory is what an offer waits
-    for; counts int64 [B]; rescored int64 [B]: rows scored in float64.
+    [B, k]: the k best as min-heaps, and whose they are; sizes int64 [B]: how many of them there are; slots int32
+    [B, C] and uppers float32 [B, C]: the candidates and what none of them scores more than; counts int64 [B];
+    rescored int64 [B]: rows scored in float64.
     """
 
     bars: np.ndarray
     best: np.ndarray
     rows: np.ndarray
     sizes: np.ndarray
-    held: np.ndarray
+    slots: np.ndarray
+    uppers: np.ndarray
     counts: np.ndarray
     rescored: np.ndarray
 
     @classmethod
     def new(cls, count: int, k: int, room: Room) -> "State":
         """Nothing found yet; the candidates lie in the room."""
-        counters = np.zeros((3, count), dtype=np.int64)
+        counters, places = np.zeros((3, count), dtype=np.int64), max(4 * k, LIST)
         return cls(
             bars=np.full(count, -np.inf),
             best=np.empty((count, k)),
             rows=np.empty((count, k), dtype=np.int64),
             sizes=counters[0],
-            held=room("held", (count, max(4 * k, LIST), 3), np.float64),
+            slots=room("slots", (count, places), np.int32),
+            uppers=room("uppers", (count, places), np.float32),
             counts=counters[1],
             rescored=counters[2],
         )
@@ -133,8 +136,8 @@ class Asked(NamedTuple):
 
 
 class Work(NamedTuple):
-    """Memory for the products of some rows with some queries: packed int8 and products int32 [rows, COLUMNS], as
-    `multiply` takes them; tiles: what `tiles_allowed` says."""
+    """Memory for the products of some rows with some queries: packed int8 [TOGETHER / COLUMNS, COLUMNS W] and
+    products int32, as `multiply` takes them; tiles: what `tiles_allowed` says."""
 
     packed: np.ndarray
     products: np.ndarray
@@ -143,8 +146,8 @@ class Work(NamedTuple):
     @classmethod
     def of(cls, width: int, rows: int, room: Room) -> "Work":
         """For cells of up to so many rows that are `width` wide."""
-        packed = room("packed", (COLUMNS // 16, 16 * width), np.int8)
-        return cls(packed, room("products", (padded(rows), COLUMNS), np.int32), tiles_allowed())
+        packed = room("packed", (TOGETHER // COLUMNS, COLUMNS * width), np.int8)
+        return cls(packed, room("products", (padded(rows) * TOGETHER,), np.int32), tiles_allowed())
 
 
 @njit(cache=True, nogil=True)
@@ -245,36 +248,58 @@ def _take(q, row, lower, bars, best, members, sizes):
         bars[q] = best[q, 0]
 
 
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _upwards(value):
+    """A float32 that is not less than a float64, and finite where that is far below all float32."""
+    return np.float32(max(value + abs(value) * 1.2e-7 + 1e-44, -3.4e38))
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
-def _sift(q, bar, held, counts):
+def _sift(q, bar, slots, uppers, counts):
     """Drop the candidates of query q that cannot reach the bar."""
     kept = 0
     for c in range(counts[q]):
-        if held[q, c, 2] >= bar:
-            for part in range(3):
-                held[q, kept, part] = held[q, c, part]
-            kept += 1
+        slots[q, kept], uppers[q, kept] = slots[q, c], uppers[q, c]
+        kept += np.int64(uppers[q, c] >= bar)
     counts[q] = kept
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _settle(q, rows, exact, norms, cosine, vectors, bars, best, members, sizes, held, counts, rescored):
-    """Score the candidates of query q in float64, those that may score most first and as long as they may be
-    among the k best, and keep the k best distinct ones, sorted by (score descending, row ascending). From then
-    on their lower and upper bounds are their scores."""
+def _line_up(q, rows, vectors, k, slots, uppers, counts, order):
+    """Bring the candidates of query q into the order in which they are scored, those that may score most first:
+    fills order int64 [>= count], and asks for the vectors of the first k."""
+    count = counts[q]
+    if count > RANKED:
+        order[:count] = np.argsort(-uppers[q, :count])
+    else:
+        for c in range(count):  # its place: how many are before it, counted in vectors
+            place, own = np.int32(0), uppers[q, c]
+            for other in range(np.uint64(c)):
+                place += np.int32(uppers[q, other] >= own)
+            for other in range(np.uint64(c), np.uint64(count)):
+                place += np.int32(uppers[q, other] > own)
+            order[place] = c
+    for i in range(min(k, count)):
+        fetch(vectors, np.int64(rows[slots[q, order[i]]]))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _settle(
+    q, rows, exact, norms, cosine, vectors, bars, best, members, sizes, slots, uppers, counts, rescored, order
+):  # fmt: skip
+    """Score the candidates of query q in float64, in the order of `_line_up` and as long as they may be among the
+    k best, and keep the k best distinct ones, sorted by (score descending, row ascending). From then on their
+    bounds are their scores."""
     count, k, query, norm = counts[q], best.shape[1], exact[q], norms[q]
-    order = np.argsort(-held[q, :count, 2])
-    slots = np.empty(min(k, count), dtype=np.int64)
-    for c in order[:k]:
-        fetch(vectors, np.int64(rows[np.int64(held[q, c, 0])]))
+    found = np.empty(min(k, count), dtype=np.int32)
     kept = 0  # insertion into the first k places: lists are short
     for i in range(count):
         c = order[i]
         if i + k < count:
-            fetch(vectors, np.int64(rows[np.int64(held[q, order[i + k], 0])]))
-        if kept == k and held[q, c, 2] < best[q, k - 1]:
+            fetch(vectors, np.int64(rows[slots[q, order[i + k]]]))
+        if kept == k and uppers[q, c] < best[q, k - 1]:
             break
-        slot = np.int64(held[q, c, 0])
+        slot = slots[q, c]
         row = np.int64(rows[slot])
         value = score(vectors, row, 1.0, query, norm, cosine)
         rescored[q] += 1
@@ -291,10 +316,10 @@ def _settle(q, rows, exact, norms, cosine, vectors, bars, best, members, sizes, 
             continue
         kept = min(kept + 1, k)
         for i in range(kept - 1, low, -1):
-            best[q, i], members[q, i], slots[i] = (best[q, i - 1], members[q, i - 1], slots[i - 1])
-        best[q, low], members[q, low], slots[low] = value, row, slot
+            best[q, i], members[q, i], found[i] = (best[q, i - 1], members[q, i - 1], found[i - 1])
+        best[q, low], members[q, low], found[low] = value, row, slot
     for i in range(kept):
-        held[q, i, 0], held[q, i, 1], held[q, i, 2] = slots[i], best[q, i], best[q, i]
+        slots[q, i], uppers[q, i] = found[i], _upwards(best[q, i])
     for i in range(kept // 2):  # rising, so that it is a heap again
         j = kept - 1 - i
         best[q, i], best[q, j] = best[q, j], best[q, i]
@@ -308,12 +333,14 @@ def _settle(q, rows, exact, norms, cosine, vectors, bars, best, members, sizes, 
 def _make_room(q, columns, asked, cosine, vectors, state):
     """Drop the candidates of query q that fell below its bar; where the others still fill half of their room,
     they are scored and cut to k."""
-    bars, best, members, sizes, held, counts, rescored = state
-    _sift(q, bars[q], held, counts)
-    if 2 * counts[q] > held.shape[1]:
+    bars, best, members, sizes, slots, uppers, counts, rescored = state
+    _sift(q, bars[q], slots, uppers, counts)
+    if 2 * counts[q] > slots.shape[1]:
+        order = np.empty(counts[q], dtype=np.int64)
+        _line_up(q, columns.rows, vectors, best.shape[1], slots, uppers, counts, order)
         _settle(
             q, columns.rows, asked.exact, asked.norms, cosine, vectors,
-            bars, best, members, sizes, held, counts, rescored,
+            bars, best, members, sizes, slots, uppers, counts, rescored, order,
         )  # fmt: skip
 
 
@@ -343,7 +370,7 @@ def rows_pass(q, pairs, columns, starts, tops, live, asked, cosine, vectors, sta
     order, count = np.argsort(pairs[:, 1]), len(pairs)
     wanted = pairs[order, 2]
     jobs = Jobs(pairs[order, 1], np.arange(count + 1), wanted, np.full(count, q), wanted)
-    none = Work(np.empty((0, 0), np.int8), np.empty((0, 0), np.int32), False)
+    none = Work(np.empty((0, 0), np.int8), np.empty(0, np.int32), False)
     scan(jobs, columns, starts, tops, live, asked, cosine, vectors, state, none)
 
 
@@ -352,13 +379,13 @@ def scan(jobs, columns, starts, tops, live, asked, cosine, vectors, state, work)
     """Bring the rows of all jobs before their queries. live: bool [M] by slot, or empty for all."""
     codes, scales, residuals, lengths, rows = columns
     cells, edges, most, who, wanted = jobs
-    bars, best, members, sizes, held, counts, _ = state
+    bars, best, members, sizes, kept, uppers, counts, _ = state
     terms, own, coded = asked.terms, asked.own, asked.codes
     job = pair = row = 0
     while job < len(cells):
         job, pair, row = _bring(
             job, pair, row, cells, edges, most, who, wanted, codes, scales, residuals, lengths, rows,
-            starts, tops, live, terms, own, coded, cosine, bars, best, members, sizes, held, counts,
+            starts, tops, live, terms, own, coded, cosine, bars, best, members, sizes, kept, uppers, counts,
             work.packed, work.products, work.tiles,
         )  # fmt: skip
         if job < len(cells):
@@ -390,14 +417,17 @@ def _first_bar(here, row, end, need, shares, missed, lengths, first, per_miss, p
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def multiply_rows(codes, first, count, coded, who, begin, end, packed, out):
-    """Exact products of `count` rows of codes with the queries who[begin:end], up to COLUMNS: fills the first
-    columns of out, int32 [>= count, COLUMNS]; packed int8 is for `multiply`."""
+    """Exact products of `count` rows of codes with the queries who[begin:end], up to TOGETHER: fills the first of
+    out, int32, row by row; packed int8 is for `multiply`. Returns how many products there are of a row."""
     words, asked = packed.view(np.int32), coded.view(np.int32)
     for i in range(end - begin):
-        q, tile, column = np.uint64(who[begin + i]), np.uint64(i // 16), np.uint64(i % 16)
+        q, tile, column = np.uint64(who[begin + i]), np.uint64(i // COLUMNS), np.uint64(i % COLUMNS)
         for k in range(np.uint64(asked.shape[1])):
-            words[tile, np.uint64(16) * k + column] = asked[q, k]
-    multiply(codes[first : first + count], packed, out[:count], True)
+            words[tile, np.uint64(COLUMNS) * k + column] = asked[q, k]
+    tiles = (end - begin + COLUMNS - 1) // COLUMNS
+    wide = tiles * COLUMNS
+    multiply(codes[first : first + count], packed[:tiles], out[: count * wide].reshape(count, wide), True)
+    return wide
 
 
 # Takes plain arrays and does all in one call: arrays that are taken out of a tuple or handed to a function are
@@ -405,12 +435,12 @@ def multiply_rows(codes, first, count, coded, who, begin, end, packed, out):
 @njit(cache=True, nogil=True, error_model="numpy")
 def _bring(
     job, pair, row, cells, edges, most, who, wanted, codes, scales, residuals, lengths, rows,
-    starts, tops, live, terms, own, coded, cosine, bars, best, members, sizes, held, counts,
+    starts, tops, live, terms, own, coded, cosine, bars, best, members, sizes, kept, uppers, counts,
     packed, together, tiles,
 ):  # fmt: skip
     """Go on from a job, a pair of it (0: its first) and a row of its cell; returns where there was no room for
     more candidates, or (the number of jobs, 0, 0)."""
-    largest, room = 0, held.shape[1]
+    largest, room = 0, kept.shape[1]
     for j in range(job, len(cells)):
         largest = max(largest, most[j])
     shares, bits = np.empty(largest, dtype=np.float32), np.empty(largest, dtype=np.uint32)
@@ -428,16 +458,15 @@ def _bring(
         for w in range(max(pair, edges[j]), edges[j + 1]):
             q, end = who[w], wanted[w]
             if several and w >= made:
-                made = min(w + COLUMNS, edges[j + 1])
-                multiply_rows(codes, first, whole, coded, who, w, made, packed, together)
-                begun = w
-            weight, spread, slip = terms[q, 0], terms[q, 1], terms[q, 2]
+                made, begun = min(w + TOGETHER, edges[j + 1]), w
+                wide = multiply_rows(codes, first, whole, coded, who, w, made, packed, together)
+            unit, spread, slip = terms[q, 0] * top, terms[q, 1], terms[q, 2]
             # |I| <= |q_hat| (|x| + |x - x_hat|) / scales, and the pre-test rounds about that much
             per_miss = np.float32(spread * (1.0 + 2.0 * COARSE))
             per_length = np.float32(slip * (1.0 + COARSE) + spread * COARSE)
             if several:
                 for r in range(np.uint64(end)):
-                    here[r] = together[r, np.uint64(w - begun)]
+                    here[r] = together[r * np.uint64(wide) + np.uint64(w - begun)]
             else:
                 products(codes, first, end, coded, q, here, 0)
             need = best.shape[1] + (own[q] >= 0)
@@ -445,33 +474,34 @@ def _bring(
                 low = _first_bar(
                     here, row, end, need, shares, missed, lengths, first, per_miss, per_length, lows
                 )
-                bars[q] = weight * top * low
-            bar = _bar(bars[q] / (weight * top))
+                bars[q] = unit * (low - LEAST)
+            bar = _bar(bars[q] / unit)
             words[(end - 1) // 8] = 0
             for r in range(np.uint64(row), np.uint64(end)):  # no branch: so it is vectorised
                 coarse = missed[r] * per_miss + lengths[np.uint64(first) + r] * per_length
                 mask[r] = (np.float32(here[r]) + coarse) * shares[r] >= bar
-            held_now = counts[q]
+            count = counts[q]
             for eight in range(row // 8, (end + 7) // 8):  # nearly all have nothing here
-                if words[eight] == 0:
-                    continue
-                for r in range(max(row, 8 * eight), min(end, 8 * eight + 8)):
-                    if not mask[r]:
+                word = words[eight]
+                if row > 8 * eight:
+                    word &= ~np.uint64(0) << np.uint64(8 * (row - 8 * eight))
+                while word:
+                    r = 8 * eight + lowest(word) // 8
+                    word &= word - np.uint64(1)
+                    dot, share = np.float32(here[r]), shares[r]
+                    coarse = missed[r] * per_miss + lengths[first + r] * per_length
+                    upper = unit * (np.float64((dot + coarse) * share) + LEAST)
+                    if upper < bars[q] or rows[first + r] == own[q]:
                         continue
-                    slot, dot = first + r, here[r]
-                    factor = weight * _weight(scales[slot], lengths[slot], cosine)
-                    width = spread * residual(residuals[slot]) + slip * lengths[slot]
-                    lower, upper = factor * (dot - width), factor * (dot + width)
-                    if upper < bars[q] or rows[slot] == own[q]:
-                        continue
-                    held[q, held_now, 0], held[q, held_now, 1], held[q, held_now, 2] = (slot, lower, upper)
-                    held_now += 1
+                    kept[q, count], uppers[q, count] = first + r, _upwards(upper)
+                    count += 1
+                    lower = unit * (np.float64((dot - coarse) * share) - LEAST)
                     if lower > bars[q]:
-                        _take(q, np.int64(rows[slot]), lower, bars, best, members, sizes)
-                    if held_now == room:
-                        counts[q] = held_now
+                        _take(q, np.int64(rows[first + r]), lower, bars, best, members, sizes)
+                    if count == room:
+                        counts[q] = count
                         return j, w, r + 1
-            counts[q] = held_now
+            counts[q] = count
             row = 0
         pair = 0
     return len(cells), 0, 0
@@ -481,10 +511,20 @@ def _bring(
 def finish_pass(columns, asked, cosine, vectors, state, rows, scores):
     """Score what is left of every query's candidates; fills int64 and float64 [B, k], -1 and -inf where fewer."""
     named, exact, norms, k = columns.rows, asked.exact, asked.norms, rows.shape[1]
-    bars, best, members, sizes, held, counts, rescored = state
-    for q in range(len(rows)):
-        _sift(q, bars[q], held, counts)
-        _settle(q, named, exact, norms, cosine, vectors, bars, best, members, sizes, held, counts, rescored)
+    bars, best, members, sizes, slots, uppers, counts, rescored = state
+    orders = np.empty((2, slots.shape[1]), dtype=np.int64)
+    for ahead in range(len(rows) + 1):  # vectors of a query are on their way while another one's are scored
+        if ahead < len(rows):
+            fetch(exact, np.int64(ahead))
+            _sift(ahead, bars[ahead], slots, uppers, counts)
+            _line_up(ahead, named, vectors, k, slots, uppers, counts, orders[ahead % 2])
+        q = ahead - 1
+        if q < 0:
+            continue
+        _settle(
+            q, named, exact, norms, cosine, vectors,
+            bars, best, members, sizes, slots, uppers, counts, rescored, orders[q % 2],
+        )  # fmt: skip
         found = counts[q]
         for i in range(found):
             rows[q, i], scores[q, i] = members[q, found - 1 - i], best[q, found - 1 - i]

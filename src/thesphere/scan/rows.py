@@ -16,6 +16,8 @@ import numpy as np
 from numba import njit
 
 from thesphere.errors import FormatError, InputError
+from thesphere.nn.tiles import COLUMNS
+from thesphere.room import aligned
 
 Storage = Literal["float32", "int8"]
 
@@ -57,6 +59,16 @@ class Codes:
     def lossless(self) -> bool:
         """Whether the codes are the vectors themselves (storage "int8")."""
         return not self.residuals.view(np.uint16).any()
+
+    @cached_property
+    def packed(self) -> np.ndarray:
+        """The codes as the right side of `nn.tiles.multiply`: int8 [T, 16 W], zeros behind the last row."""
+        rows, wide = self.codes.shape
+        filled = np.zeros((-(-rows // COLUMNS) * COLUMNS, wide), np.int8)
+        filled[:rows] = self.codes
+        out = aligned((len(filled) // 16, 16 * wide), np.int8)
+        out.reshape(-1, wide // 4, 16, 4)[:] = filled.reshape(-1, 16, wide // 4, 4).swapaxes(1, 2)
+        return out
 
     def cut(self, start: int, end: int) -> "Codes":
         """Rows start .. end - 1, as views."""

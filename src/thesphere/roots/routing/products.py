@@ -7,12 +7,16 @@ the machine, or on which of the two ways below computed them.
 import numpy as np
 from numba import njit
 
+from thesphere.nn import tiles
+from thesphere.nn.tiles import multiply, tiles_allowed
+from thesphere.room import aligned
 from thesphere.scan.block import FEW, Queries
 from thesphere.scan.dots import Packed
 from thesphere.scan.integers import products
 from thesphere.scan.rows import Codes, frozen
 
 ROWS = 128  # queries of a block: its products stay in a second-level cache
+ACROSS = 256  # cells of a block by tiles: its products stay in a first-level cache
 
 
 def linear(codes: Codes, bias: np.ndarray, asked: Queries, out: np.ndarray | None = None) -> np.ndarray:
@@ -30,11 +34,36 @@ def linear(codes: Codes, bias: np.ndarray, asked: Queries, out: np.ndarray | Non
     if len(asked) <= FEW:
         linear_pass(frozen(codes.codes), steps, offsets, given.codes, given.scales, norms, scores)
         return scores
+    if tiles_allowed():
+        left = aligned((tiles.ROWS, codes.codes.shape[1]), np.int8)
+        dots = aligned((tiles.ROWS, ACROSS), np.int32)
+        weights = codes.packed
+        tiles_pass(weights, steps, offsets, given.codes, given.scales, norms, scores, left, dots)
+        return scores
     packed = Packed(codes.codes, min(ROWS, len(asked)))
     for first in range(0, len(asked), ROWS):
         some = slice(first, first + ROWS)
-        _weigh(packed.tile(given.codes[some]), steps, offsets, given.scales[some], norms[some], scores[some])
+        _weigh_all(
+            packed.tile(given.codes[some]), steps, offsets, given.scales[some], norms[some], scores[some]
+        )
     return scores
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def tiles_pass(packed, steps, offsets, queries, scales, norms, scores, left, dots):
+    """`linear` by tiles: packed weights of cells, the rest as for `linear_pass`; left int8 [R, W] and dots int32
+    [R, ACROSS] are work arrays."""
+    few, cells = len(left), scores.shape[1]
+    for first in range(0, len(queries), few):
+        end = min(first + few, len(queries))
+        left[: end - first] = queries[first:end]
+        for cell in range(0, cells, ACROSS):
+            last = min(cell + ACROSS, cells)
+            some = packed[cell // 16 : cell // 16 + ACROSS // 16]
+            out = dots.ravel()[: few * 16 * len(some)].reshape(few, 16 * len(some))
+            multiply(left, some, out, True)
+            for q in range(first, end):
+                _weigh(out, q - first, last - cell, steps, offsets, scales[q], norms[q], scores, q, cell)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -44,13 +73,19 @@ def linear_pass(codes, steps, offsets, queries, scales, norms, scores):
     dots = np.empty((1, len(codes)), dtype=np.int32)
     for q in range(len(queries)):
         products(codes, 0, len(codes), queries, q, dots[0], 0)
-        _weigh(dots, steps, offsets, scales[q : q + 1], norms[q : q + 1], scores[q : q + 1])
+        _weigh(dots, 0, len(codes), steps, offsets, scales[q], norms[q], scores, q, 0)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _weigh(dots, steps, offsets, scales, norms, scores):
-    """Scores of the products with coded queries: dots int32 and scores float32 [Q, K], scales and norms [Q]."""
+def _weigh_all(dots, steps, offsets, scales, norms, scores):
     for q in range(len(dots)):
-        weight = np.float32(np.float64(scales[q]) / norms[q]) if norms[q] > 0.0 else np.float32(0.0)
-        for c in range(np.uint64(dots.shape[1])):
-            scores[q, c] = np.float32(np.float64(dots[q, c]) * np.float64(weight)) * steps[c] + offsets[c]
+        _weigh(dots, q, dots.shape[1], steps, offsets, scales[q], norms[q], scores, q, 0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _weigh(dots, row, count, steps, offsets, scale, norm, scores, q, cell):
+    """Scores of query q, of cells from `cell` on, of their `count` products int32 in a row of dots."""
+    weight = np.float32(np.float64(scale) / norm) if norm > 0.0 else np.float32(0.0)
+    for c in range(np.uint64(count)):
+        at = np.uint64(cell) + c
+        scores[q, at] = np.float32(np.float64(dots[row, c]) * np.float64(weight)) * steps[at] + offsets[at]
