@@ -41,7 +41,8 @@ BLOCK = 2048  # queries that are scanned together, at most
 FEW = 8  # up to so many queries are cheaper one by one
 ROOM = 1 << 20  # candidates, or cells to choose from, that all queries of a block have room for together
 SORTED = 32  # cells that are brought into order at first, up to twice as many as it comes
-HALVINGS = 8  # of the range in which the score of the last of them is sought
+HALVINGS = 8  # looks at how many cells promise at least so much, until that many or up to twice as many do
+FIRST, NEXT = 1.5, 0.5  # standard deviations above the mean, and below what is in order, of the first look
 SUMS = 16  # partial sums of the scores
 PROBE = 16  # cells that an exact search opens first, for thresholds that spare it most of the others
 ENDLESS = np.iinfo(np.int64).max
@@ -170,6 +171,9 @@ class Way(NamedTuple):
     settled: np.ndarray
     known: np.ndarray
     spread: np.ndarray
+    lowest: np.ndarray
+    words: np.ndarray
+    rest: np.ndarray
 
 
 class Bounds(NamedTuple):
@@ -279,6 +283,9 @@ class _Block:
             settled=counters[4],
             known=np.full(count, -np.inf, dtype=np.float32),
             spread=np.empty(count, dtype=np.float32),
+            lowest=np.empty(count, dtype=np.float32),
+            words=np.zeros(len(index) // 8 + 1, dtype=np.uint64),
+            rest=np.empty(len(index), dtype=np.uint64),
         )
         self.bounds = Bounds(index.norms, index.shortest, index.reaches, scores, slack_of(asked), asked.norms)
 
@@ -417,11 +424,8 @@ def _falling(keys, count, out):
 def set_out(scores, way):
     """Fill the spread of the scores float32 [B, K], and bring the first cells into order by their promise."""
     cells = scores.shape[1]
-    whole, promise, bits, keys = cells // SUMS * SUMS, way.promise, way.promise.view(np.uint32), way.keys
+    whole = cells // SUMS * SUMS
     total, square = np.empty(SUMS), np.empty(SUMS)
-    first = np.empty(cells, dtype=np.uint64)
-    words = np.zeros(cells // 8 + 1, dtype=np.uint64)
-    mask = words.view(np.uint8)
     for q in range(len(scores)):
         total[:], square[:] = 0.0, 0.0
         for c in range(0, whole, SUMS):
@@ -432,47 +436,46 @@ def set_out(scores, way):
             square[0] += value * value
         mean = total.sum() / cells
         way.spread[q] = np.sqrt(max(0.0, square.sum() / cells - mean * mean))
-        low, high = np.float32(-np.inf), np.float32(mean) + np.float32(8.0) * way.spread[q]
-        bar = np.float32(mean)
-        for _ in range(HALVINGS):  # the bar that SORTED cells or a few more reach
-            found = _at_least(promise, q, bar)
-            if found < SORTED:
-                high = bar
-            else:
-                low = bar
-                if found < 2 * SORTED:
-                    break
-            if low == -np.inf:  # fewer are above the mean
+        way.sorted[q], way.lowest[q] = 0, np.inf
+        _sort_more(q, np.float32(mean) + np.float32(FIRST) * way.spread[q], way)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _sort_more(q, bar, way):
+    """Bring further cells of query q into order, behind those that are: about as many again, or SORTED. Those in
+    order are all that promise `way.lowest` or more; what the next ones do is sought from `bar` on."""
+    promise, bits, keys = way.promise, way.promise.view(np.uint32), way.keys
+    words, rest = way.words, way.rest
+    mask, cells = words.view(np.uint8), promise.shape[1]
+    done, before, step = way.sorted[q], way.lowest[q], way.spread[q]
+    wanted = max(2 * done, SORTED)
+    low, high = np.float32(-np.inf), before
+    for _ in range(HALVINGS):
+        found = _at_least(promise, q, bar)
+        if found < wanted:
+            high = bar
+        else:
+            low = bar
+            if found < 2 * wanted:
                 break
+        if low == -np.inf:
+            bar, step = bar - step, step + step
+        elif high == np.inf:
+            bar, step = bar + step, step + step
+        else:
             bar = np.float32(0.5) * (low + high)
-        for c in range(np.uint64(cells)):  # no branch: so it is vectorised
-            mask[c] = promise[q, c] >= low
-        count = 0
-        for eight in range(len(words)):
-            word = words[eight]
-            while word:
-                c = 8 * eight + lowest(word) // 8
-                first[count] = _key(bits[q, c], c, cells)
-                count += 1
-                word &= word - np.uint64(1)
-        _falling(first, count, keys[q])
-        way.sorted[q] = count
-
-
-@njit(cache=True, nogil=True)
-def _sort_more(q, way):
-    """Bring further cells of query q into order, behind those that are: as many again, or SORTED."""
-    keys, bits, first = way.keys[q], way.promise.view(np.uint32), way.sorted[q]
-    cells = len(keys)
-    end = min(cells, max(2 * first, SORTED))
-    rest, count = np.empty(cells, dtype=np.uint64), 0
-    for c in range(cells):
-        key = _key(bits[q, c], c, cells)
-        rest[count] = key
-        count += first == 0 or key < keys[first - 1]
-    behind = cells - end  # so many of the rest stay where they are
-    _falling(np.partition(rest[:count], behind)[behind:], end - first, keys[first:])
-    way.sorted[q] = end
+    for c in range(np.uint64(cells)):  # no branch: so it is vectorised
+        mask[c] = np.int8(promise[q, c] >= low) & np.int8(promise[q, c] < before)
+    count = 0
+    for eight in range(len(words)):
+        word = words[eight]
+        while word:
+            c = 8 * eight + lowest(word) // 8
+            rest[count] = _key(bits[q, c], c, cells)
+            count += 1
+            word &= word - np.uint64(1)
+    _falling(rest, count, keys[q, done:])
+    way.sorted[q], way.lowest[q] = done + count, low
 
 
 @njit(cache=True, nogil=True)
@@ -507,7 +510,7 @@ def _open(q, end, starts, columns, cosine, state, way, bounds, pairs, count):
     lengths, scales = columns.lengths, columns.scales
     while opened < end and left > 0:
         if opened == ready:
-            _sort_more(q, way)
+            _sort_more(q, way.lowest[q] - np.float32(NEXT) * way.spread[q], way)
             ready = way.sorted[q]
         c = _cell(keys[q, opened], cells)
         first = starts[c]
@@ -564,7 +567,7 @@ def _look(q, rule, cosine, state, way, bounds):
     if way.opened[q] == cells:
         return False, kth, np.float32(-np.inf)
     if way.opened[q] == way.sorted[q]:
-        _sort_more(q, way)
+        _sort_more(q, way.lowest[q] - np.float32(NEXT) * way.spread[q], way)
     next_ = way.promise[q, _cell(way.keys[q, way.opened[q]], cells)]
     if way.left[q] == 0:
         return False, kth, next_
@@ -671,6 +674,7 @@ def walk_alone(
     way = Way(
         np.empty((count, cells), np.uint64), np.zeros(count, np.int64), promise, np.full(count, budget), points,
         opened, np.zeros(count, np.int64), np.zeros(count, np.int64), np.full(count, np.float32(-np.inf)), spread,
+        np.empty(count, np.float32), np.zeros(cells // 8 + 1, np.uint64), np.empty(cells, np.uint64),
     )  # fmt: skip
     bounds = Bounds(norms, shortest, reaches, found, slack, asked.norms)
     points[:], opened[:] = 0, 0
