@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import threading
+import time
 from importlib.util import find_spec
 
 import numpy as np
@@ -11,6 +13,7 @@ from thesphere.errors import InputError
 from thesphere.runtime import BudgetConfig, Policy, RuntimeConfig, Tier, hardware, workers
 from thesphere.runtime.hardware import LEVELS, simd_level, tier_of
 from thesphere.runtime.policy import PRECISIONS
+from thesphere.runtime.threads import spread
 
 TIERS = Tier.__args__
 
@@ -146,3 +149,29 @@ def test_budgets() -> None:
 def test_budgets_refuse(option: str, value: object) -> None:
     with pytest.raises(InputError, match=option):
         BudgetConfig(**{option: value})  # type: ignore[arg-type]
+
+
+def test_spread_keeps_the_order_shares_the_work_and_raises_what_is_raised():
+    used = set()
+
+    def square(number: int) -> int:
+        used.add(threading.get_ident())
+        time.sleep(0.002)
+        return number * number
+
+    for threads in (1, 2, 5):
+        used.clear()
+        assert spread(square, range(20), threads) == [n * n for n in range(20)]
+        assert threading.get_ident() in used and len(used) <= threads
+        assert threads == 1 or len(used) > 1
+    assert spread(square, [], 3) == []
+
+    def fails(number: int) -> int:
+        time.sleep(0.002)
+        if number == 7:
+            raise ValueError("seven")
+        return number
+
+    for threads in (1, 3):
+        with pytest.raises(ValueError, match="seven"):
+            spread(fails, range(10), threads)

@@ -34,22 +34,25 @@ def one_blas_thread() -> AbstractContextManager:
 def spread(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> list[Result]:
     """`work` of each item, in their order, on up to so many threads; the calling one is among them, so that one
     less is to be started."""
-    given = list(items)
-    if threads == 1 or len(given) < 2:
-        return list(map(work, given))
-    waiting, done = deque(enumerate(given)), {}
+    waiting = deque(enumerate(items))
+    done: dict[int, Result] = {}
 
     def take() -> None:
-        while waiting:
+        while True:
             try:
                 place, item = waiting.popleft()
-            except IndexError:  # another thread was quicker
+            except IndexError:  # none is left
                 return
             done[place] = work(item)
 
-    with ThreadPoolExecutor(min(threads, len(given)) - 1) as pool:
-        others = [pool.submit(take) for _ in range(min(threads, len(given)) - 1)]
+    count = len(waiting)
+    others = min(threads, count) - 1
+    if others < 1:
         take()
-        for other in others:
-            other.result()
-    return [done[place] for place in range(len(given))]
+    else:
+        with ThreadPoolExecutor(others) as pool:
+            helpers = [pool.submit(take) for _ in range(others)]
+            take()
+        for helper in helpers:
+            helper.result()  # raises what it raised
+    return [done[place] for place in range(count)]
