@@ -10,7 +10,7 @@ from thesphere.errors import InputError
 from thesphere.scan.dots import Packed
 from thesphere.scan.kernel import best, forms_of, rescore, row_pass, tile_pass, trim
 from thesphere.scan.part import Metric, Part
-from thesphere.scan.rows import Codes, as_rows, code_rows, frozen
+from thesphere.scan.rows import Codes, as_rows, frozen
 
 TILE = 512  # rows per tile: TILE products with some 500 queries stay in a second-level cache
 FEW = 3  # up to so many queries are cheaper one by one, without packing
@@ -40,8 +40,7 @@ class Queries:
         if metric not in get_args(Metric):
             raise InputError(f"metric is {metric!r}, expected 'ip' or 'cosine'")
         rows = as_rows(queries, "queries", width, one=True)
-        codes = code_rows(rows, what="queries")
-        exact, norms, terms = forms_of(rows, codes, metric == "cosine")
+        codes, exact, norms, terms = forms_of(rows, metric == "cosine")
         return cls(codes, terms, exact, norms, metric == "cosine")
 
     def __len__(self) -> int:

@@ -14,7 +14,7 @@ from numba import njit
 
 from thesphere.scan.dots import score, sums
 from thesphere.scan.integers import products
-from thesphere.scan.rows import Codes, frozen, residual
+from thesphere.scan.rows import Codes, empty_codes, encode_pass, frozen, refuse, residual
 
 GROUP = 256  # queries that are tested together, a multiple of 8
 ROWS = 2048  # whose products with one query are made at a time
@@ -22,19 +22,39 @@ TERMS = 3  # columns of the query terms: weight, spread, slip
 COARSE = 2.0**-20  # relative slack of the float32 pre-test (a few float32 roundings, each 2^-24)
 
 
-def forms_of(rows: np.ndarray, codes: Codes, cosine: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of Q queries float32 [Q, D] and their codes: (float64 [Q, D], norms float64 [Q], terms float64 [Q, 3]).
+def forms_of(rows: np.ndarray, cosine: bool) -> tuple[Codes, np.ndarray, np.ndarray, np.ndarray]:
+    """Of Q queries float32 [Q, D], as `as_rows` gives them: (their codes, float64 [Q, D], norms float64 [Q],
+    terms float64 [Q, 3]).
 
     Terms are weight, spread and slip. |<q, x> - <q_hat, x_hat>| <= |q - q_hat| |x| + |q_hat| |x - x_hat|, plus
-    (D + 8) 2^-50 |q| |x| for summing in float64; cosine adds 2^-21 |q| |x|, because lengths are float32.
+    (D + 8) 2^-50 |q| |x| for summing in float64; cosine adds 2^-21 |q| |x|, because lengths are float32. Raises
+    InputError for NaN or infinity.
     """
-    rounding = (codes.width + 8) * 2.0**-50 + (2.0**-21 if cosine else 0.0)
+    rounding = (rows.shape[1] + 8) * 2.0**-50 + (2.0**-21 if cosine else 0.0)
+    codes, residuals = empty_codes(*rows.shape)
     exact, norms, terms = np.empty(rows.shape), np.empty(len(rows)), np.empty((len(rows), TERMS))
-    _forms(
-        frozen(rows), codes.lengths, codes.residuals.view(np.uint16), codes.scales, cosine, rounding,
-        exact, norms, terms,
-    )  # fmt: skip
-    return exact, norms, terms
+    bad = _encode_and_form(
+        frozen(rows),
+        codes.codes,
+        codes.scales,
+        residuals,
+        codes.lengths,
+        cosine,
+        rounding,
+        exact,
+        norms,
+        terms,
+    )
+    refuse(bad, "queries")
+    return codes, exact, norms, terms
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _encode_and_form(rows, codes, scales, residuals, lengths, cosine, rounding, exact, norms, terms):
+    bad = encode_pass(rows, codes, scales, residuals, lengths, False)
+    if bad < 0:
+        _forms(rows, lengths, residuals, scales, cosine, rounding, exact, norms, terms)
+    return bad
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

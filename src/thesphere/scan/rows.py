@@ -198,19 +198,25 @@ def encode(vectors, *, storage: Storage = "float32", what: str = "vectors") -> C
     """
     if storage not in ("float32", "int8"):
         raise InputError(f"storage is {storage!r}, expected 'float32' or 'int8'")
-    return code_rows(as_rows(vectors, what), storage == "int8", what)
+    rows = as_rows(vectors, what)
+    codes, residuals = empty_codes(*rows.shape)
+    lossless = storage == "int8"
+    refuse(encode_pass(frozen(rows), codes.codes, codes.scales, residuals, codes.lengths, lossless), what)
+    return codes
 
 
-def code_rows(rows: np.ndarray, lossless: bool = False, what: str = "vectors") -> Codes:
-    """`encode` for what `as_rows` gave; lossless: storage is "int8"."""
-    count, width = rows.shape
-    codes = np.zeros((count, _padded(width)), dtype=np.int8)
+def empty_codes(count: int, width: int) -> tuple[Codes, np.ndarray]:
+    """Codes to be filled by `encode_pass`, and their residuals as uint16."""
     scales, lengths = np.empty((2, count), dtype=np.float32)
     residuals = np.empty(count, dtype=np.uint16)
-    bad = _encode(frozen(rows), codes, scales, residuals, lengths, lossless)
+    codes = np.zeros((count, _padded(width)), dtype=np.int8)
+    return Codes(codes, scales, residuals.view(np.float16), lengths, width), residuals
+
+
+def refuse(bad: int, what: str) -> None:
+    """Raise InputError for the row that `encode_pass` could not code, if there was one."""
     if bad >= 0:
         raise InputError(f"{what}: row {bad} holds NaN or infinity; leave it out or repair it")
-    return Codes(codes, scales, residuals.view(np.float16), lengths, width)
 
 
 def frozen(array: np.ndarray) -> np.ndarray:
@@ -261,7 +267,7 @@ def _code(row, first, step, inverse, lossless, made, at, missed, square):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _encode(rows, codes, scales, residuals, lengths, lossless):
+def encode_pass(rows, codes, scales, residuals, lengths, lossless):
     """Fill the outputs row by row; returns the first row that is not finite, or -1."""
     count, width = rows.shape
     whole, bits = width // SUMS * SUMS, rows.view(np.uint32)
