@@ -7,7 +7,7 @@ from numba import njit
 
 from thesphere.roots.calibrate import KS
 from thesphere.roots.content import Content
-from thesphere.roots.found import Found, single
+from thesphere.roots.found import Found, rounded, single
 from thesphere.roots.search import LIVE, visit, within
 from thesphere.roots.stop import EVERYTHING, Stop
 from thesphere.scan import Part, Result, bounds, search
@@ -99,17 +99,14 @@ def from_cells(
     most = None if budget is None else min(int(budget) // content.row_bytes, len(content.scanned))
     asked = content.asked(queries)
     seen = visit(content.index, asked, kept, stop=stop, budget=most, live=slots, threads=threads)
-    rows, scores = seen.rows[:, :k], seen.scores[:, :k]
-    if k > kept:
-        rows = np.pad(rows, ((0, 0), (0, k - kept)), constant_values=-1)
-        scores = np.pad(scores, ((0, 0), (0, k - kept)), constant_values=-np.inf)
+    ids, scores = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
     gaps, verdicts = np.empty(len(queries)), np.empty(len(queries), dtype=np.int64)
-    scores = np.ascontiguousarray(scores)
-    points, rescored = _judge(
-        seen.ceiling, scores, seen.spent, seen.points, seen.rescored, stop is EVERYTHING, gaps, verdicts
-    )
+    points, rescored = _tell(
+        seen.rows, seen.scores, frozen(content.ids), seen.ceiling, seen.spent, seen.points, seen.rescored,
+        stop is EVERYTHING, ids, scores, gaps, verdicts,
+    )  # fmt: skip
     status: list[Status] = [_STATUSES[verdict] for verdict in verdicts.tolist()]
-    routed = int(content.large.router.dots * content.scanned.codes.shape[1] * len(queries))
+    routed = content.route_bytes * len(queries)
     cost = Cost(
         bytes_scanned=points * content.row_bytes + routed + rescored * 4 * content.width,
         bytes_stored=_stored(content, len(queries)),
@@ -117,20 +114,26 @@ def from_cells(
         rescored=rescored,
         milliseconds=1000 * (perf_counter() - begun),
     )
-    return Found(_named(content, rows), single(scores), status, gaps, cost, seen.opened, recall)
+    return Found(ids, scores, status, gaps, cost, seen.opened, recall)
 
 
 _STATUSES: tuple[Status, ...] = ("exact", "probable", "partial")
 
 
 @njit(cache=True, nogil=True)
-def _judge(ceiling, scores, spent, points, rescored, everything, gaps, verdicts):
-    """Fill the gap of every query and the place of its status, from the ceilings [Q] and scores [Q, k]; returns
-    the sums of points and of rescored rows."""
+def _tell(rows, known, ids, ceiling, spent, points, rescored, everything, named, scores, gaps, verdicts):
+    """Fill what an answer says of every query: ids named [Q, k] and scores float32 [Q, k] of the rows and scores
+    [Q, M] that were found, M at most k, the gap, and the place of its status, from the ceilings [Q]; returns the
+    sums of points and of rescored rows."""
     read = again = 0
     for q in range(len(gaps)):
         read, again = read + points[q], again + rescored[q]
-        kth = scores[q, -1] if scores.shape[1] else np.inf
+        for i in range(named.shape[1]):
+            found = i < rows.shape[1] and rows[q, i] >= 0
+            named[q, i] = ids[rows[q, i]] if found else -1
+            scores[q, i] = rounded(known[q, i]) if found else -np.inf
+        last = named.shape[1] - 1
+        kth = np.inf if last < 0 else known[q, last] if last < rows.shape[1] else -np.inf
         # strictly: a row with the same score but a smaller id belongs before the k-th
         proved = ceiling[q] < kth or ceiling[q] == -np.inf
         gaps[q] = 0.0 if proved else max(ceiling[q] - kth, 0.0)

@@ -45,8 +45,13 @@ def single(scores: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
+def rounded(value):
+    """float32 of a float64 score; a finite one stays finite."""
+    return np.float32(value if np.isinf(value) else min(max(value, -LARGEST), LARGEST))
+
+
+@njit(cache=True, nogil=True)
 def _single(scores, made):
     for q in range(scores.shape[0]):
         for i in range(scores.shape[1]):
-            value = scores[q, i]
-            made[q, i] = value if np.isinf(value) else min(max(value, -LARGEST), LARGEST)
+            made[q, i] = rounded(scores[q, i])
