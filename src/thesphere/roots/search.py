@@ -14,15 +14,14 @@ import numpy as np
 from numba import njit
 
 from thesphere.room import Room, Rooms
+from thesphere.roots.order import Way, cell_of, largest, set_out, sort_more
 from thesphere.roots.routing import Router
 from thesphere.roots.routing.products import linear_pass
 from thesphere.roots.stop import EVERYTHING, PATIENCE, Stop, checkpoints
 from thesphere.runtime.threads import spread
 from thesphere.scan.block import Queries
-from thesphere.scan.dots import lowest
 from thesphere.scan.grouped import (
     LIST,
-    RANKED,
     Asked,
     Columns,
     Jobs,
@@ -40,10 +39,6 @@ from thesphere.scan.rows import frozen, residual
 BLOCK = 2048  # queries that are scanned together, at most
 FEW = 8  # up to so many queries are cheaper one by one
 ROOM = 1 << 20  # candidates, or cells to choose from, that all queries of a block have room for together
-SORTED = 32  # cells that are brought into order at first, up to twice as many as it comes
-HALVINGS = 8  # looks at how many cells promise at least so much, until that many or up to twice as many do
-FIRST, NEXT = 1.5, 0.5  # standard deviations above the mean, and below what is in order, of the first look
-SUMS = 16  # partial sums of the scores
 PROBE = 16  # cells that an exact search opens first, for thresholds that spare it most of the others
 ENDLESS = np.iinfo(np.int64).max
 LIVE = frozen(np.zeros(0, dtype=np.bool_))  # stands for: every row counts
@@ -149,31 +144,6 @@ class Visited:
             spent=np.empty(count, dtype=np.bool_),
             spread=np.empty(count, dtype=np.float32),
         )
-
-
-class Way(NamedTuple):
-    """Where a block of queries is.
-
-    keys uint64 [B, K]: the cells (the score's order above, K - cell below, so that no two are equal), falling, as
-    far as sorted int64 [B]; behind that is nothing yet. promise float32 [B, K]: what keys are made of. left
-    int64 [B]: rows that the budget still allows. points int64 [B]: rows read. opened int64 [B]: cells, and passed
-    int64 [B]: their rows, read or not. known float32 [B] and settled int64 [B]: the k-th score and `passed` when
-    that last rose. spread float32 [B]: of the routing scores.
-    """
-
-    keys: np.ndarray
-    sorted: np.ndarray
-    promise: np.ndarray
-    left: np.ndarray
-    points: np.ndarray
-    opened: np.ndarray
-    passed: np.ndarray
-    settled: np.ndarray
-    known: np.ndarray
-    spread: np.ndarray
-    lowest: np.ndarray
-    words: np.ndarray
-    rest: np.ndarray
 
 
 class Bounds(NamedTuple):
@@ -375,115 +345,6 @@ def within(index: Index, asked: Queries, floor: float, live: np.ndarray) -> tupl
 
 
 @njit(cache=True, nogil=True)
-def _ordered(bits):
-    """float32 as bits -> uint64 of the same order."""
-    word = np.uint64(bits)
-    if word == np.uint64(0x80000000):  # minus zero
-        word = np.uint64(0)
-    return word ^ (np.uint64(0xFFFFFFFF) if word >> np.uint64(31) else np.uint64(0x80000000))
-
-
-@njit(cache=True, nogil=True)
-def _key(bits, cell, cells):
-    """The key of a cell with the score of these bits (see `Way`)."""
-    return (_ordered(bits) << np.uint64(32)) | np.uint64(cells - cell)
-
-
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def _add(scores, q, first, total, square):
-    """Add SUMS scores and their squares to as many sums side by side: compilers make vectors of them."""
-    for i in range(SUMS):
-        value = np.float64(scores[q, first + i])
-        total[i] += value
-        square[i] += value * value
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _at_least(promise, q, bar):
-    """How many cells promise query q at least that."""
-    count = np.int32(0)
-    for c in range(np.uint64(promise.shape[1])):
-        count += np.int32(promise[q, c] >= bar)
-    return count
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _falling(keys, count, out):
-    """Fill out with the first of the keys, of which no two are equal, the largest first."""
-    if count > RANKED:
-        out[:count] = np.sort(keys[:count])[::-1]
-        return
-    for i in range(count):  # its place: how many are larger, counted in vectors
-        place = np.int64(0)
-        for other in range(np.uint64(count)):
-            place += np.int64(keys[other] > keys[i])
-        out[place] = keys[i]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def set_out(scores, way):
-    """Fill the spread of the scores float32 [B, K], and bring the first cells into order by their promise."""
-    cells = scores.shape[1]
-    whole = cells // SUMS * SUMS
-    total, square = np.empty(SUMS), np.empty(SUMS)
-    for q in range(len(scores)):
-        total[:], square[:] = 0.0, 0.0
-        for c in range(0, whole, SUMS):
-            _add(scores, q, c, total, square)
-        for c in range(whole, cells):
-            value = np.float64(scores[q, c])
-            total[0] += value
-            square[0] += value * value
-        mean = total.sum() / cells
-        way.spread[q] = np.sqrt(max(0.0, square.sum() / cells - mean * mean))
-        way.sorted[q], way.lowest[q] = 0, np.inf
-        _sort_more(q, np.float32(mean) + np.float32(FIRST) * way.spread[q], way)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _sort_more(q, bar, way):
-    """Bring further cells of query q into order, behind those that are: about as many again, or SORTED. Those in
-    order are all that promise `way.lowest` or more; what the next ones do is sought from `bar` on."""
-    promise, bits, keys = way.promise, way.promise.view(np.uint32), way.keys
-    words, rest = way.words, way.rest
-    mask, cells = words.view(np.uint8), promise.shape[1]
-    done, before, step = way.sorted[q], way.lowest[q], way.spread[q]
-    wanted = max(2 * done, SORTED)
-    low, high = np.float32(-np.inf), before
-    for _ in range(HALVINGS):
-        found = _at_least(promise, q, bar)
-        if found < wanted:
-            high = bar
-        else:
-            low = bar
-            if found < 2 * wanted:
-                break
-        if low == -np.inf:
-            bar, step = bar - step, step + step
-        elif high == np.inf:
-            bar, step = bar + step, step + step
-        else:
-            bar = np.float32(0.5) * (low + high)
-    for c in range(np.uint64(cells)):  # no branch: so it is vectorised
-        mask[c] = np.int8(promise[q, c] >= low) & np.int8(promise[q, c] < before)
-    count = 0
-    for eight in range(len(words)):
-        word = words[eight]
-        while word:
-            c = 8 * eight + lowest(word) // 8
-            rest[count] = _key(bits[q, c], c, cells)
-            count += 1
-            word &= word - np.uint64(1)
-    _falling(rest, count, keys[q, done:])
-    way.sorted[q], way.lowest[q] = done + count, low
-
-
-@njit(cache=True, nogil=True)
-def _cell(key, cells):
-    return cells - np.int64(key & np.uint64(0xFFFFFFFF))
-
-
-@njit(cache=True, nogil=True)
 def _most(cosine, length, norm, score, slack, reach):
     """No row of a cell scores more: for a query of that length, the cell's largest norm, its routing score, what
     coding the query may have taken off that, and how far its directions reach."""
@@ -510,9 +371,9 @@ def _open(q, end, starts, columns, cosine, state, way, bounds, pairs, count):
     lengths, scales = columns.lengths, columns.scales
     while opened < end and left > 0:
         if opened == ready:
-            _sort_more(q, way.lowest[q] - np.float32(NEXT) * way.spread[q], way)
+            sort_more(q, way)
             ready = way.sorted[q]
-        c = _cell(keys[q, opened], cells)
+        c = cell_of(keys[q, opened], cells)
         first = starts[c]
         rows = whole = starts[c + 1] - first
         if kth > -np.inf and _most(cosine, length, norms[c], scores[q, c], slack, reaches[c]) < kth:
@@ -567,8 +428,8 @@ def _look(q, rule, cosine, state, way, bounds):
     if way.opened[q] == cells:
         return False, kth, np.float32(-np.inf)
     if way.opened[q] == way.sorted[q]:
-        _sort_more(q, way.lowest[q] - np.float32(NEXT) * way.spread[q], way)
-    next_ = way.promise[q, _cell(way.keys[q, way.opened[q]], cells)]
+        sort_more(q, way)
+    next_ = way.promise[q, cell_of(way.keys[q, way.opened[q]], cells)]
     if way.left[q] == 0:
         return False, kth, next_
     if kth == -np.inf or threshold == np.inf:
@@ -694,18 +555,6 @@ def walk_alone(
     ceilings(way, bounds, cosine, most)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def _largest(values):
-    """The largest of float64 values, none of them NaN: SUMS side by side, so that it is vectorised."""
-    best, whole = np.full(SUMS, -np.inf), len(values) // SUMS * SUMS
-    for first in range(0, whole, SUMS):
-        for i in range(SUMS):
-            best[i] = values[first + i] if values[first + i] > best[i] else best[i]
-    for i in range(whole, len(values)):
-        best[0] = values[i] if values[i] > best[0] else best[0]
-    return best.max()
-
-
 @njit(cache=True, nogil=True)
 def ceilings(way, bounds, cosine, out):
     """The most that a row in a cell not opened could score, as `_most` says: fills float64 [B]."""
@@ -719,6 +568,6 @@ def ceilings(way, bounds, cosine, out):
         for c in range(np.uint64(cells)):  # all cells as they lie, then those that were opened taken out
             tops[c] = np.float64(scores[q, c]) + np.float64(reaches[c]) if cosine else np.float64(norms[c])
         for i in range(opened[q]):
-            tops[_cell(keys[q, i], cells)] = -np.inf
-        most = _largest(tops)  # of norms, or of scores with the reaches in them
+            tops[cell_of(keys[q, i], cells)] = -np.inf
+        most = largest(tops)  # of norms, or of scores with the reaches in them
         out[q] = _most(cosine, bounds.lengths[q], most, most, bounds.slack[q], 0.0)
