@@ -26,7 +26,8 @@ class Way(NamedTuple):
     far as sorted int64 [B]; behind that is nothing yet. promise float32 [B, K]: what keys are made of. left
     int64 [B]: rows that the budget still allows. points int64 [B]: rows read. opened int64 [B]: cells, and passed
     int64 [B]: their rows, read or not. known float32 [B] and settled int64 [B]: the k-th score and `passed` when
-    that last rose. spread float32 [B]: of the routing scores.
+    that last rose. spread float32 [B]: of the routing scores. lowest float32 [B]: what the cells in order promise
+    at least, NaN while there are none. words uint64 and rest uint64 [K]: where cells are gathered.
     """
 
     keys: np.ndarray
@@ -106,7 +107,7 @@ def set_out(scores, way):
             square[0] += value * value
         mean = total.sum() / cells
         way.spread[q] = np.sqrt(max(0.0, square.sum() / cells - mean * mean))
-        way.sorted[q], way.lowest[q] = 0, np.inf
+        way.sorted[q], way.lowest[q] = 0, np.nan
         _bring(q, np.float32(mean) + np.float32(FIRST) * way.spread[q], way)
 
 
@@ -119,7 +120,7 @@ def _bring(q, bar, way):
     mask, cells = words.view(np.uint8), promise.shape[1]
     done, before, step = way.sorted[q], way.lowest[q], way.spread[q]
     wanted = max(2 * done, SORTED)
-    low, high = np.float32(-np.inf), before
+    low, high = np.float32(-np.inf), np.float32(np.inf) if done == 0 else before
     for _ in range(HALVINGS):
         found = _at_least(promise, q, bar)
         if found < wanted:
@@ -135,7 +136,7 @@ def _bring(q, bar, way):
         else:
             bar = np.float32(0.5) * (low + high)
     for c in range(np.uint64(cells)):  # no branch: so it is vectorised
-        mask[c] = np.int8(promise[q, c] >= low) & np.int8(promise[q, c] < before)
+        mask[c] = np.int8(promise[q, c] >= low) & np.int8(not promise[q, c] >= before)
     count = 0
     for eight in range(len(words)):
         word = words[eight]
