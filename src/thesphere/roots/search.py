@@ -30,7 +30,7 @@ from thesphere.scan.grouped import (
     Work,
     finish_pass,
     group,
-    rows_pass,
+    jobs_alone,
     scan,
     within_pass,
 )
@@ -538,6 +538,8 @@ def walk_alone(
         np.empty(count, np.float32), np.zeros(cells // 8 + 1, np.uint64), np.empty(cells, np.uint64),
     )  # fmt: skip
     bounds = Bounds(norms, shortest, reaches, found, slack, asked.norms)
+    room, work = np.empty((3, cells), np.int64), Work(np.empty((0, 0), np.int8), np.empty(0, np.int32), False)
+    jobs = Jobs(room[0], np.arange(cells + 1), room[1], room[2], room[1])
     points[:], opened[:] = 0, 0
     set_out(found, way)
     for q in range(count):
@@ -546,7 +548,8 @@ def walk_alone(
                 if opened[q] < till:
                     pairs = np.empty((till - opened[q], 3), dtype=np.int64)
                     few = _open(q, till, starts, columns, cosine, state, way, bounds, pairs, 0)
-                    rows_pass(q, pairs[:few], columns, starts, tops, live, asked, cosine, vectors, state)
+                    named = jobs_alone(q, pairs[:few], jobs)
+                    scan(named, columns, starts, tops, live, asked, cosine, vectors, state, work)
             if not _look(q, rule, cosine, state, way, bounds)[0]:
                 break
         spent[q] = way.left[q] == 0 and opened[q] < cells

@@ -364,14 +364,22 @@ def _fill_shares(first, count, top, cosine, scales, residuals, lengths, live, bi
                 shares[r] = np.nan  # never reaches a bar
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def rows_pass(q, pairs, columns, starts, tops, live, asked, cosine, vectors, state):
-    """Bring cells before query q in ascending order: pairs int64 [P, 3] of it (query, cell, rows wanted)."""
-    order, count = np.argsort(pairs[:, 1]), len(pairs)
-    wanted = pairs[order, 2]
-    jobs = Jobs(pairs[order, 1], np.arange(count + 1), wanted, np.full(count, q), wanted)
-    none = Work(np.empty((0, 0), np.int8), np.empty(0, np.int32), False)
-    scan(jobs, columns, starts, tops, live, asked, cosine, vectors, state, none)
+@njit(cache=True, nogil=True)
+def jobs_alone(q, pairs, jobs):
+    """The `Jobs` of one query's pairs int64 [P, 3] (query, cell, rows wanted), no cell twice: in the memory of
+    `jobs`, whose edges are 0, 1, 2, ... and who has room for P."""
+    cells, rows, who, count = jobs.cells, jobs.rows, jobs.who, len(pairs)
+    if count > RANKED:
+        order = np.argsort(pairs[:, 1])
+        for i in range(count):
+            cells[i], rows[i], who[i] = pairs[order[i], 1], pairs[order[i], 2], q
+    else:
+        for i in range(count):  # its place: how many cells are before it
+            place, cell = 0, pairs[i, 1]
+            for other in range(count):
+                place += pairs[other, 1] < cell
+            cells[place], rows[place], who[i] = cell, pairs[i, 2], q
+    return Jobs(cells[:count], jobs.edges, rows, who, rows)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
