@@ -102,7 +102,7 @@ def from_cells(
     ids, scores = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
     gaps, verdicts = np.empty(len(queries)), np.empty(len(queries), dtype=np.int64)
     points, rescored = _tell(
-        seen.rows, seen.scores, frozen(content.ids), seen.ceiling, seen.spent, seen.points, seen.rescored,
+        seen.rows, seen.scores, content.names, seen.ceiling, seen.spent, seen.points, seen.rescored,
         stop is EVERYTHING, ids, scores, gaps, verdicts,
     )  # fmt: skip
     status: list[Status] = [_STATUSES[verdict] for verdict in verdicts.tolist()]

@@ -49,6 +49,11 @@ class Content:
         return self.flat
 
     @cached_property
+    def names(self) -> np.ndarray:
+        """The ids, as kernels take them."""
+        return frozen(self.ids)
+
+    @cached_property
     def route_bytes(self) -> int:
         """Bytes that routing reads per query."""
         return int(self.large.router.dots * self.scanned.codes.shape[1])

@@ -28,6 +28,7 @@ TOGETHER = 32  # of them at a time
 LEAST = 2.0**-110  # more than products with shares below the normal float32 may lose
 HALVINGS = 8  # of the range in which a query's first bar is sought
 RANKED = 128  # up to so many candidates are put in order by counting
+NONE = np.full(8, -1)  # rows that a few queries must not find, where there are none; only read
 
 
 class Columns(NamedTuple):
@@ -131,7 +132,8 @@ class Asked(NamedTuple):
 
     @classmethod
     def of(cls, queries: Queries, own: np.ndarray | None) -> "Asked":
-        own = np.full(len(queries), -1, dtype=np.int64) if own is None else own
+        if own is None:  # a slice takes less time than an array, which single queries notice
+            own = NONE[: len(queries)] if len(queries) <= len(NONE) else np.full(len(queries), -1)
         return cls(queries.codes.codes, queries.terms, queries.exact, queries.norms, own)
 
 
