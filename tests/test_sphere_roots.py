@@ -148,6 +148,20 @@ def test_wrong_arguments_are_told(sphere, tmp_path):
         Sphere.create(tmp_path / "none.sphere", encoder="none").build_roots()
 
 
+def test_a_flipped_byte_of_the_index_is_told(sphere):
+    path = sphere.path / "parts" / sphere.settings.roots_part / "roots.safetensors"
+    good = path.read_bytes()
+    path.chmod(0o644)
+    for place in (len(good) // 3, len(good) // 2, len(good) - 9):
+        path.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
+        sphere.refresh()
+        with pytest.raises(FormatError, match="checksum.*thesphere roots"):
+            sphere.search(vector=rows(11, 1)[0])
+    path.write_bytes(good)
+    sphere.refresh()
+    assert sphere.search(vector=rows(11, 1)[0], budget=10**9).status == "exact"
+
+
 def test_a_damaged_index_is_told(sphere):
     path = sphere.path / "parts" / sphere.settings.roots_part / "roots.safetensors"
     good = path.read_bytes()

@@ -21,6 +21,7 @@ from thesphere.scan.rows import as_rows
 from thesphere.types import Cost, Status
 
 POOL = 64  # candidates that are ranked where other terms than the semantic one count, or 4 k
+_ON = {"queries": "queries like those that it serves", "points": "points alone, which stands in for queries"}
 NEEDS = {"graph": "edges", "entropy": "entropies", "path": "edges", "harmonic": "positions"}
 
 
@@ -222,7 +223,8 @@ class Navigator:
             return (
                 "probable",
                 gap,
-                f"after {opened} cells the calibrated rule for a recall of {recall} had enough",
+                f"after {opened} cells the rule for a recall of {recall} had enough; it was calibrated on "
+                + _ON[self.index.calibrated_on(kept)],
             )
         return "partial", gap, f"the budget was spent, with {int(left.sum())} cells not read to their end"
 

@@ -54,6 +54,10 @@ class Index(Protocol):
         """The calibrated rule for a mean recall of the first k."""
         ...
 
+    def calibrated_on(self, k: int) -> str:
+        """What that rule was calibrated on, "queries" or "points"."""
+        ...
+
     def scan_cells(
         self, query: np.ndarray, cells: np.ndarray, k: int, budget_bytes: int
     ) -> tuple[np.ndarray, np.ndarray, int, int]:

@@ -423,6 +423,10 @@ class Roots:
         """The calibrated rule for a mean recall of the first k; `EVERYTHING` where none is strict enough."""
         return self._rule(recall, max(1, k), len(self))[0]
 
+    def calibrated_on(self, k: int) -> str:
+        """What the rules for the first k were calibrated on, "queries" or "points"."""
+        return next((each.source for each in self.calibrations if each.k >= k), "points")
+
     def scan_cells(
         self, query: Any, cells: np.ndarray, k: int, budget_bytes: int
     ) -> tuple[np.ndarray, np.ndarray, int, int]:

@@ -26,6 +26,7 @@ from thesphere.scan import Metric, Part, all_exact, code_bounds
 from thesphere.scan.block import Queries
 from thesphere.sphere.view import View, float_rows
 from thesphere.store import map_tensors, write_tensors
+from thesphere.store.part import checksum
 
 FILE = "roots.safetensors"
 FORMAT = "thesphere.collection.roots"
@@ -74,6 +75,9 @@ def load_roots(folder: Path, view: View) -> "PointIndex | None":
     """
     path = folder / FILE
     try:
+        committed = next((part.files for part in view.snapshot.parts if part.folder == folder), {})
+        if checksum(path) != committed.get(FILE):  # bounds are only as true as the file: all of it is read
+            raise ValueError("its checksum is not the one that was committed")
         arrays, about = map_tensors(path)
         covered = [(str(name), int(points)) for name, points in json.loads(about["parts"])]
         metric: Metric = "ip" if about["metric"] == "ip" else "cosine"
@@ -81,7 +85,7 @@ def load_roots(folder: Path, view: View) -> "PointIndex | None":
             raise ValueError(f"format, version {about['version']!r} or metric {about['metric']!r}")
         cells = from_arrays(arrays, metric, str(path))
         rules = tuple(rules_of(arrays, str(path)))
-    except (SphereError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except (OSError, SphereError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise FormatError(f"{path} is missing or damaged ({error}); run `thesphere roots` again") from error
     if view.vectors is None:
         return None
@@ -219,6 +223,10 @@ class PointIndex:
         """The calibrated rule for a mean recall of the first k."""
         fitting = [rule for rule in self.rules if rule.k >= k]
         return fitting[0].stop(recall) if fitting and recall < 1 else EVERYTHING
+
+    def calibrated_on(self, k: int) -> str:
+        """What the rules for the first k were calibrated on, "queries" or "points"."""
+        return next((rule.source for rule in self.rules if rule.k >= k), "points")
 
     def scan_cells(
         self, query: np.ndarray, cells: np.ndarray, k: int, budget_bytes: int
