@@ -70,25 +70,33 @@ DULL = re.compile(
 _PAGE = re.compile(r".*referPages\.(.+)\.txt")
 
 
+def taken(question: str) -> bool:
+    """Whether a question is good enough; of those about what went wrong, some."""
+    return A.good_question(question) and not (A.asks_what_failed(question) and coin(question + "f", FAILURES))
+
+
+def as_function(question: str, code: str) -> str:
+    """A snippet of Python, now and then wrapped into a function."""
+    return (A.wrapped(question, code) if coin(code, WRAPPED) == 0 else "") or code
+
+
 def python(stage: Stage, question: str, code: str, kind: str = "asked-code") -> bool:
     """One question with its snippet; False where one of them is not good enough."""
-    if not (A.good_question(question) and A.good_python(code)):
+    if not (taken(question) and A.good_python(code)):
         return False
-    if A.asks_what_failed(question) and coin(question + "f", FAILURES):
-        return False
-    made = A.wrapped(question, code) if coin(code, WRAPPED) == 0 else ""
-    stage.pair(question, "query", made or code, "code", kind)
+    stage.pair(question, "query", as_function(question, code), "code", kind)
     return True
 
 
-def other(stage: Stage, question: str, code: str, kind: str = "asked-code") -> bool:
+def other(stage: Stage, question: str, code: str, kind: str = "asked-code") -> None:
     """The same for another language than Python."""
-    if not (A.good_question(question) and A.good_code(code)):
-        return False
-    if A.asks_what_failed(question) and coin(question + "f", FAILURES):
-        return False
-    stage.pair(question, "query", code, "code", kind)
-    return True
+    if taken(question) and A.good_code(code):
+        stage.pair(question, "query", code, "code", kind)
+
+
+def opening(words: str) -> str:
+    """The first passage of an answer's words, in one line."""
+    return next(iter(P.passages(P.sentences(words), 700))).replace("\n", " ")
 
 
 def pages(stage: Stage) -> None:
@@ -101,14 +109,14 @@ def pages(stage: Stage) -> None:
             if not A.good_question(question):
                 continue
             stage.made.group += 1
-            taken = 0
+            count = 0
             for _, listings in answers:
                 good = [code for code in map(A.entered, listings) if A.good_python(code)]
-                if good and taken < ANSWERS:
-                    taken += python(stage, question, max(good, key=len))
+                if good and count < ANSWERS:
+                    count += python(stage, question, max(good, key=len))
             words = " ".join(answers[0][0]) if answers else ""
             if coin(slug, PROSE) == 0 and len(words) > 150 and "<" not in words:
-                passage = next(iter(P.passages(P.sentences(words), 700))).replace("\n", " ")
+                passage = opening(words)
                 if not A.HELD_OUT.search(passage) and not re.search(r":(?: [A-Z]|$)", passage):
                     stage.pair(question, "query", passage, "passage", "asked-text")
 
@@ -172,8 +180,7 @@ def short(stage: Stage, question: str, code: str) -> None:
         and A.parsed(code)
         and not A.HELD_OUT.search(code)
     ):
-        made = A.wrapped(question, code) if coin(code, WRAPPED) == 0 else ""
-        stage.pair(question, "query", made or code, "code", "asked-code")
+        stage.pair(question, "query", as_function(question, code), "code", "asked-code")
 
 
 def shells(stage: Stage) -> None:
@@ -247,7 +254,7 @@ def topics(stage: Stage) -> None:
                     elif code:
                         other(stage, question, code, "heading-code")
                     if A.good_question(question) and 200 < len(words) and coin(question, PROSE) == 0:
-                        passage = next(iter(P.passages(P.sentences(words), 700))).replace("\n", " ")
+                        passage = opening(words)
                         if not re.search(r":(?: [A-Z]|$)|\|", passage):
                             stage.pair(question, "query", passage, "passage", "asked-text")
 

@@ -230,6 +230,12 @@ def counted(stage: Stage) -> dict[str, Counter]:
     return tally
 
 
+def packed(made: P.Collection, out: Path) -> None:
+    """Packs a stage's collection and says what it is."""
+    facts = made.pack(out, 9)
+    print(json.dumps({key: facts[key] for key in ("texts", "bytes", "pairs", "sha256")}))
+
+
 def code(packages: Path, out: Path, judged: Path | None, few: int, without: Path | None) -> None:
     """Packs questions and functions of the wheels, and writes licences.json: of each wheel what it states."""
     stage = Stage(packages, few, refusal(judged))
@@ -240,9 +246,8 @@ def code(packages: Path, out: Path, judged: Path | None, few: int, without: Path
     for name, rows in tally.items():
         of_family = [wheel for wheel, facts in used.items() if f"({facts['family']})" in name]
         made.sources[name] = {"licence": "as each wheel states, licences.json", **rows, "wheels": of_family}
-    facts = made.pack(out, 9)
+    packed(made, out)
     (out / "licences.json").write_text(json.dumps(wheels, ensure_ascii=False, indent=1))
-    print(json.dumps({key: facts[key] for key in ("texts", "bytes", "pairs", "sha256")}))
 
 
 def prose(packages: Path, out: Path, judged: Path | None, few: int) -> None:
@@ -255,8 +260,7 @@ def prose(packages: Path, out: Path, judged: Path | None, few: int) -> None:
         folder = "git-" + source.name.removeprefix("git:").split(" ")[0]
         facts = {"licence": source.licence, "commit": commits[folder], **tally[source.name]}
         made.sources[source.name] = facts
-    facts = made.pack(out, 9)
-    print(json.dumps({key: facts[key] for key in ("texts", "bytes", "pairs", "sha256")}))
+    packed(made, out)
 
 
 def asked(packages: Path, out: Path, judged: Path | None, few: int, code: Path | None) -> None:
@@ -276,8 +280,7 @@ def asked(packages: Path, out: Path, judged: Path | None, few: int, code: Path |
         of = commits.get(bare.partition(" (")[0])
         where = {"repository": of.name, "commit": of.commit} if of else {}
         made.sources[name] = {"licence": licences[bare], **where, **rows}
-    facts = made.pack(out, 9)
-    print(json.dumps({key: facts[key] for key in ("texts", "bytes", "pairs", "sha256")}))
+    packed(made, out)
 
 
 def joined(first: Path, second: Path, out: Path) -> None:
@@ -310,7 +313,7 @@ def main() -> None:
         task.add_argument(
             "--few", type=int, default=0, help="about so many items of each source, for a trial"
         )
-        if task not in (coding, prosing, asking):
+        if task in (packing, adding):
             task.add_argument("--processes", type=int, default=6)
     given = vars(parser.parse_args())
     task = given.pop("task")

@@ -106,7 +106,7 @@ def from_cells(
         stop is EVERYTHING, ids, scores, gaps, verdicts,
     )  # fmt: skip
     status: list[Status] = [_STATUSES[verdict] for verdict in verdicts.tolist()]
-    routed = content.route_bytes * len(queries)
+    routed = content.large.route_bytes * len(queries)
     cost = Cost(
         bytes_scanned=points * content.row_bytes + routed + rescored * 4 * content.width,
         bytes_stored=_stored(content, len(queries)),

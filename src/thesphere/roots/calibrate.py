@@ -151,6 +151,17 @@ def calibrate(
     return Calibration(int(k), source, len(trace), wanted, tuple(rules))
 
 
+def serving(calibrations: Sequence[Calibration], k: int) -> Calibration | None:
+    """The calibration that answers of k rows stop by: the first that was made for as many or more."""
+    return next((each for each in calibrations if each.k >= k), None)
+
+
+def source_of(calibrations: Sequence[Calibration], k: int) -> Source:
+    """What the rules for the first k were made from; without any, no query was known."""
+    found = serving(calibrations, k)
+    return found.source if found else "points"
+
+
 def _known(rule: Stop) -> Stop:
     return EVERYTHING if rule.threshold == np.inf else rule
 

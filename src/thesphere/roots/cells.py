@@ -1,8 +1,8 @@
 """Cells: the rows of an index, coded, in the order in which they are scanned."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +16,7 @@ from thesphere.roots.partition.kmeans import scale_of
 from thesphere.roots.spill import Gathered, second_cells
 from thesphere.roots.summary import Summary, group, summarise
 from thesphere.runtime import workers
+from thesphere.runtime.threads import spread
 from thesphere.scan.dots import sums
 from thesphere.scan.part import Metric
 from thesphere.scan.rows import FIELDS, Codes, encode
@@ -62,6 +63,11 @@ class Cells:
     def __len__(self) -> int:
         """K, how many cells there are."""
         return len(self.starts) - 1
+
+    @cached_property
+    def route_bytes(self) -> int:
+        """Bytes that choosing cells reads per query."""
+        return int(self.router.dots * self.codes.codes.shape[1])
 
     @property
     def members(self) -> bool:
@@ -228,8 +234,7 @@ def filled(
         for array in (rows, copies, *out.values()):
             array[first:last] = array[first:last][order]
 
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, _runs(starts)))
+    spread(work, _runs(starts), threads)
     return codes
 
 
@@ -265,8 +270,7 @@ def distances(
         block = np.ascontiguousarray(vectors[rows[some]], np.float32)
         _distances(block, cells[some], centres, metric == "cosine", out[some])
 
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, range(0, len(rows), PIECE)))
+    spread(work, range(0, len(rows), PIECE), threads)
     return out
 
 

@@ -54,11 +54,6 @@ class Content:
         return frozen(self.ids)
 
     @cached_property
-    def route_bytes(self) -> int:
-        """Bytes that routing reads per query."""
-        return int(self.large.router.dots * self.scanned.codes.shape[1])
-
-    @cached_property
     def row_bytes(self) -> int:
         """Bytes that a scan reads per row."""
         return self.scanned.row_bytes

@@ -8,7 +8,6 @@ scan, bit by bit, whatever the device rounds and in whatever order.
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 from numba import njit
 
 from thesphere.errors import InputError, MissingExtra
+from thesphere.runtime.threads import spread
 from thesphere.scan import Codes, Metric, Part, Result, search
 from thesphere.scan.block import TILE, Queries
 from thesphere.scan.dots import score
@@ -136,8 +136,7 @@ class DeviceRows:
             count = _settle(*self._scored, *told)
             return ids, scores, (outside < scores[:, -1]) | (outside == -np.inf), [count]
 
-        with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(work, range(0, len(asked), size)))
+        return spread(work, range(0, len(asked), size), threads)
 
     def _candidates(self, asked: Queries, mask: Any, room: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The rows with the largest upper bounds, `room` of each device: (positions int64 [Q, C], upper bounds

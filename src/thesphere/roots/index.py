@@ -24,7 +24,7 @@ from thesphere.roots.answer import (
     from_rows,
     from_some_cells,
 )
-from thesphere.roots.calibrate import KS, Calibration, calibrate, calibration_queries
+from thesphere.roots.calibrate import KS, Calibration, calibrate, calibration_queries, serving, source_of
 from thesphere.roots.cells import Cells, build_cells
 from thesphere.roots.change import add_rows, drop_rows, refit, renumber
 from thesphere.roots.config import RootsConfig
@@ -251,11 +251,11 @@ class Roots:
 
     def _rule(self, recall: float, k: int, count: int) -> tuple[Stop, int]:
         """The rule for a recall, and how many of `count` rows it must be asked for."""
-        for calibration in self.calibrations:
-            if calibration.k >= k and recall < 1:
-                rule = calibration.stop(recall)
-                return rule, k if rule is EVERYTHING else min(calibration.k, count)
-        return EVERYTHING, k
+        calibration = serving(self.calibrations, k)
+        if calibration is None or recall >= 1:
+            return EVERYTHING, k
+        rule = calibration.stop(recall)
+        return rule, k if rule is EVERYTHING else min(calibration.k, count)
 
     def within(
         self, queries: Any, score: float, *, filter: Any = None
@@ -425,7 +425,7 @@ class Roots:
 
     def calibrated_on(self, k: int) -> str:
         """What the rules for the first k were calibrated on, "queries" or "points"."""
-        return next((each.source for each in self.calibrations if each.k >= k), "points")
+        return source_of(self.calibrations, k)
 
     def scan_cells(
         self, query: Any, cells: np.ndarray, k: int, budget_bytes: int

@@ -1,6 +1,5 @@
 """The root level: what is known of each group of cells, small enough to stay in a cache."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -11,7 +10,7 @@ from thesphere.errors import InputError
 from thesphere.geometry.zones import Zones
 from thesphere.roots.partition import partition
 from thesphere.roots.partition.sketch import BINS, _sketch, texts_of
-from thesphere.runtime.threads import one_blas_thread
+from thesphere.runtime.threads import one_blas_thread, spread
 from thesphere.scan.part import Metric
 from thesphere.scan.rows import Codes, frozen
 
@@ -172,8 +171,7 @@ def sketch_of(text, count: int, rows: np.ndarray, bounds: np.ndarray, *, threads
         _sketch_rows(texts.data, texts.offsets, frozen(own), sketches)
         _usual(np.sort(sketches.T, axis=1), out[root])
 
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, range(len(out))))
+    spread(work, range(len(out)), threads)
     return out
 
 
@@ -195,17 +193,16 @@ def _described(
     if cosine:
         factors = np.divide(factors, norms, out=np.zeros(len(norms)), where=norms > 0)
     factors[copies] = np.nan  # left out
-    centroid, spread = np.zeros((len(edges) - 1, codes.width)), np.zeros(len(edges) - 1)
+    centroid, widths = np.zeros((len(edges) - 1, codes.width)), np.zeros(len(edges) - 1)
 
     def work(root: int) -> None:
         some = slice(edges[root], edges[root + 1])
         _describe(
-            frozen(codes.codes[some]), frozen(factors[some]), cosine, centroid[root], spread[root : root + 1]
+            frozen(codes.codes[some]), frozen(factors[some]), cosine, centroid[root], widths[root : root + 1]
         )
 
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, range(len(edges) - 1)))
-    return _single(centroid), _single(spread)
+    spread(work, range(len(edges) - 1), threads)
+    return _single(centroid), _single(widths)
 
 
 def _single(values: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ import numpy as np
 from thesphere.errors import FormatError, SphereError
 from thesphere.navigate.navigator import Navigator
 from thesphere.roots import Roots, RootsConfig
-from thesphere.roots.calibrate import Calibration
+from thesphere.roots.calibrate import Calibration, serving, source_of
 from thesphere.roots.cells import Cells
 from thesphere.roots.folder import named, rules_of
 from thesphere.roots.saved import from_arrays
@@ -170,7 +170,7 @@ class PointIndex:
     @property
     def routing(self) -> int:
         """Bytes that choosing cells reads."""
-        return int(self.cells.router.dots * self.cells.codes.codes.shape[1])
+        return self.cells.route_bytes
 
     @property
     def vectors(self) -> Gathered:
@@ -221,12 +221,12 @@ class PointIndex:
 
     def stop(self, recall: float, k: int) -> Stop:
         """The calibrated rule for a mean recall of the first k."""
-        fitting = [rule for rule in self.rules if rule.k >= k]
-        return fitting[0].stop(recall) if fitting and recall < 1 else EVERYTHING
+        calibration = serving(self.rules, k)
+        return calibration.stop(recall) if calibration and recall < 1 else EVERYTHING
 
     def calibrated_on(self, k: int) -> str:
         """What the rules for the first k were calibrated on, "queries" or "points"."""
-        return next((rule.source for rule in self.rules if rule.k >= k), "points")
+        return source_of(self.rules, k)
 
     def scan_cells(
         self, query: np.ndarray, cells: np.ndarray, k: int, budget_bytes: int
