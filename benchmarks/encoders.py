@@ -1,7 +1,8 @@
 """Which encoder finds what is meant? Encoders alone and beside words, on judged collections, clean and damaged.
 
     python benchmarks/encoders.py DATA [--encoders sphere,sphere-light,minilm] [--collections scifact,...]
-    [--split train] [--damage] [--damage-documents] [--prominence] [--speed] [--cache FOLDER]
+    [--split train] [--damage] [--damage-documents] [--ways typing,...] [--seeds 3] [--most DOCUMENTS]
+    [--prominence] [--speed] [--cache FOLDER]
 
 DATA holds folders in BEIR layout (corpus.jsonl, queries.jsonl, qrels/*.tsv). For every encoder nDCG@10 of
 
@@ -11,11 +12,13 @@ DATA holds folders in BEIR layout (corpus.jsonl, queries.jsonl, qrels/*.tsv). Fo
 
 beside BM25 (bm25s), the lexical score alone, and MiniLM, which is an encoder among the others. `judged.py
 --encoder NAME` gives `fused` through `Sphere.search` itself. `--damage` damages the queries in every one of
-`WAYS`, three seeds each, and mixes languages where a collection has parallel ones beside it (`NAME-LANGUAGE`);
-training knows damage of these kinds, but neither the camera's table nor glued texts. `--damage-documents` does
-the same to the documents. `--prominence` ranks without the encoder's own weights of patches, and with the norms
-of passages in several places. `--speed` measures bytes per second on two threads. `--cache` keeps embeddings
-between runs, for slow encoders. The last line is JSON.
+`WAYS` (or those named), so many seeds each, and mixes languages where a collection has parallel ones beside it
+(`NAME-LANGUAGE`) and no ways are named; training knows damage of these kinds, but neither the camera's table nor
+glued texts. `--damage-documents` does the same to the documents, titles and texts, and asks the queries as they
+are; each way and seed embeds the whole collection again, which `--most` makes smaller: all documents that answer
+a query, and others drawn with a fixed seed up to that number. `--prominence` ranks without the encoder's own
+weights of patches, and with the norms of passages in several places. `--speed` measures bytes per second on two
+threads. `--cache` keeps embeddings between runs, for slow encoders. The last line is JSON.
 """
 
 import argparse
@@ -137,11 +140,24 @@ def shown(name: str, way: str, row: dict[str, float]) -> dict[str, float]:
     return row
 
 
-def damages(folder: Path, others: Callable[[Path], dict[str, str]]) -> dict[str, Damage]:
-    """Every way to damage the texts of a collection; `others` reads those of a parallel one."""
+def thinned(corpus: list[dict], judged: dict[str, dict[str, int]], most: int) -> list[dict]:
+    """The documents that answer a query and some of the others, `most` or more in all; 0: every document."""
+    answers = {key for grades in judged.values() for key, grade in grades.items() if grade > 0}
+    others = [row["_id"] for row in corpus if row["_id"] not in answers]
+    room = max(0, most - len(answers))
+    kept = answers | set(random.Random(0).sample(others, min(room, len(others))))
+    return [row for row in corpus if row["_id"] in kept] if most else corpus
+
+
+def damages(folder: Path, ways: str, others: Callable[[Path], dict[str, str]]) -> dict[str, Damage]:
+    """The ways to damage the texts of a collection; `others` reads those of a parallel one."""
     found: dict[str, Damage] = {
-        name: lambda key, text, seed, way=way: way(text, seed) for name, way in WAYS.items()
+        name: lambda key, text, seed, way=way: way(text, seed)
+        for name, way in WAYS.items()
+        if not ways or name in ways.split(",")
     }
+    if ways:
+        return found
     stem, dash, _ = folder.name.rpartition("-")
     for sibling in sorted(folder.parent.glob(f"{stem}-*")) if dash else ():
         if sibling != folder:
@@ -164,26 +180,46 @@ def all_rankings(
     return found | {name: ranking(case, encoder, texts, evidence) for name, encoder in encoders.items()}
 
 
+def titles_and_texts(corpus: list[dict]) -> tuple[dict[str, str], dict[str, str]]:
+    """Both by id; a title's begins with "title of "."""
+    titles = {f"title of {row['_id']}": row.get("title") or "" for row in corpus}
+    return titles, {row["_id"]: row["text"] for row in corpus}
+
+
+def scanned(
+    case: Case, encoders: dict[str, Cached], damage: Damage, seed: int
+) -> dict[str, dict[str, float]]:
+    """`all_rankings` and BM25 of the collection with damaged titles and texts, asked the queries as they are."""
+    titles, texts = titles_and_texts(case.corpus)
+    titles, texts = spoilt(titles, damage, seed + len(SEEDS)), spoilt(texts, damage, seed)
+    corpus = [
+        row | {"title": title, "text": text}
+        for row, title, text in zip(case.corpus, titles, texts, strict=True)
+    ]
+    with tempfile.TemporaryDirectory() as home:
+        worse, texts = Case(corpus, case.queries, case.judged, Path(home)), case.texts()
+        rows = all_rankings(worse, encoders, texts, worse.evidence(texts))
+        worse.sphere.close()
+    rows["words"]["bm25s"] = bm25(corpus, case.queries, case.judged)
+    return rows
+
+
 def with_damage(
-    folder: Path, case: Case, encoders: dict[str, Cached], documents: bool
+    folder: Path, case: Case, encoders: dict[str, Cached], documents: bool, ways: str, seeds: int
 ) -> dict[str, dict[str, float]]:
     """nDCG@10 with damaged queries, or with damaged documents."""
 
     def others(sibling: Path) -> dict[str, str]:
         corpus, queries, _ = read(sibling, None)
-        return {row["_id"]: row["text"] for row in corpus} if documents else queries
+        titles, texts = titles_and_texts(corpus)
+        return titles | texts if documents else queries
 
     found: dict[str, dict[str, float]] = {}
-    for way, damage in damages(folder, others).items():
+    for way, damage in damages(folder, ways, others).items():
         tables: dict[str, list[dict[str, float]]] = {}
-        for seed in SEEDS:
+        for seed in SEEDS[:seeds]:
             if documents:
-                worse = spoilt({row["_id"]: row["text"] for row in case.corpus}, damage, seed)
-                corpus = [row | {"text": text} for row, text in zip(case.corpus, worse, strict=True)]
-                with tempfile.TemporaryDirectory() as home:
-                    scanned, texts = Case(corpus, case.queries, case.judged, Path(home)), case.texts()
-                    rows = all_rankings(scanned, encoders, texts, scanned.evidence(texts))
-                    scanned.sphere.close()
+                rows = scanned(case, encoders, damage, seed)
             else:
                 texts = case.texts(damage, seed)
                 rows = all_rankings(case, encoders, texts, case.evidence(texts))
@@ -203,10 +239,9 @@ def measured(folder: Path, case: Case, arguments: argparse.Namespace) -> dict[st
     found["words"]["bm25s"] = bm25(case.corpus, case.queries, case.judged)
     for each, row in found.items():
         shown(folder.name, each, row)
-    if arguments.damage:
-        found |= with_damage(folder, case, encoders, documents=False)
-    if arguments.damage_documents:
-        found |= with_damage(folder, case, encoders, documents=True)
+    for asked, documents in ((arguments.damage, False), (arguments.damage_documents, True)):
+        if asked:
+            found |= with_damage(folder, case, encoders, documents, arguments.ways, arguments.seeds)
     for each, encoder in encoders.items():
         if arguments.prominence:
             title = f"{each}, prominence"
@@ -222,13 +257,17 @@ def main() -> None:
     parser.add_argument("--split")
     for flag in ("--damage", "--damage-documents", "--prominence", "--speed"):
         parser.add_argument(flag, action="store_true")
+    parser.add_argument("--ways", default="", help=", ".join(WAYS))
+    parser.add_argument("--seeds", type=int, default=len(SEEDS), choices=range(1, len(SEEDS) + 1))
+    parser.add_argument("--most", type=int, default=0)
     parser.add_argument("--cache", type=Path)
     arguments = parser.parse_args()
     results: dict[str, dict] = {}
     speed: dict[str, float] = {}
     for name in arguments.collections.split(","):
         with tempfile.TemporaryDirectory() as home:
-            case = Case(*read(arguments.data / name, arguments.split), Path(home))
+            corpus, queries, judged = read(arguments.data / name, arguments.split)
+            case = Case(thinned(corpus, judged, arguments.most), queries, judged, Path(home))
             results[name] = measured(arguments.data / name, case, arguments)
             if arguments.speed and not speed:
                 texts = [passage.encode() for passage in case.passages]

@@ -1,45 +1,45 @@
-"""Which partition must an index scan least of, against the lists of FAISS IVF?
+"""Which partition must an index scan least of, and is it the one that cuts the fewest neighbours?
 
-    python benchmarks/partition.py --data FOLDER [--glove FILE.npy] [--rows 40000] [--cells 0] [--thrml 1000,4000]
+    python benchmarks/partition.py --data FOLDER --cache FOLDER [--sets NAME,...] [--rows 25000] [--seeds 3]
+        [--cells 0] [--thrml 1000,4000] [--large N]
 
-Sets: MiniLM vectors in FOLDER (384-d; 1,000 documents held out as queries) and GloVe words (100-d, see
-exact.py), each for cosine and for raw inner product. For each method with the same number of cells (4 sqrt(N)
-unless given): cut of the 16-neighbour graph, largest / mean cell, seconds, and the share of points that are
-scanned for a mean recall@10 of 0.90, 0.95 and 0.99, cells opened in the order of query . centroid, the same
-number for all queries, interpolated. FAISS trains with its defaults on the same vectors; METIS runs if pymetis
-is installed. `--thrml` times the two Potts samplers on the first so many MiniLM rows, `--large N` k-means and
-FAISS on N x 128 clustered rows. The last line is JSON.
+Sets as in `sets.py`; each seed draws `--rows` of a set's points and is the key of what a method draws. For each
+method with the same number of cells (4 sqrt(N) unless given): the share of the edges of the 16-neighbour graph
+(by cosine) that are cut, largest / mean cell, purity, and what is scanned for a mean recall@10 of 0.90, 0.95 and
+0.99: cells opened in the order of query . centroid, the same number for all queries, interpolated, points and
+one product a cell for this order. Purity is the share of rows of their cell's most frequent kind, among the rows
+whose kind is known (`labels.py`). FAISS trains with its defaults on the same vectors; METIS runs if pymetis is
+installed; `random` deals the rows out. Means over the seeds, with the lowest and the highest.
+
+`--thrml` times the two Potts samplers on the first so many MiniLM rows, `--large N` k-means and FAISS on N x 128
+clustered rows. The last line is JSON.
 """
 
 import argparse
 import json
 import time
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import faiss
+import labels as kinds
 import numpy as np
-from exact import glove
+import sets
 
 from thesphere.neighbours import Neighbours, nearest
 from thesphere.neighbours.search import unit_rows
 from thesphere.roots.partition import Kmeans, Potts, Shells, partition
-from thesphere.roots.partition.measure import balance, cut
+from thesphere.roots.partition.measure import balance, cut, purity
+from thesphere.scan import Metric
 
-QUERIES = 1000
-K = 10
 RECALLS = (0.9, 0.95, 0.99)
-
-
-def split(vectors: np.ndarray, rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """float32 points [rows, D] and held-out queries [1000, D], by a fixed permutation of the distinct rows."""
-    distinct = np.unique(np.asarray(vectors, np.float32), axis=0)
-    order = np.random.default_rng(0).permutation(len(distinct))
-    return distinct[order[QUERIES : QUERIES + rows]], distinct[order[:QUERIES]]
+FIGURES = ("cut", "balance", "purity", "at_90", "at_95", "at_99")
+Divided = tuple[str, np.ndarray, np.ndarray]  # method, labels [N] and centroids [K, D]
 
 
 def scanned(labels: np.ndarray, centroids: np.ndarray, queries: np.ndarray, truth: np.ndarray) -> list[float]:
-    """Per cent of the points that are scanned for each of `RECALLS`."""
+    """Points and products per query for each of `RECALLS`."""
     order = np.argsort(-(queries @ centroids.T), axis=1, kind="stable")
     sizes = np.bincount(labels, minlength=len(centroids))
     points = sizes[order].cumsum(axis=1).mean(axis=0)
@@ -48,42 +48,43 @@ def scanned(labels: np.ndarray, centroids: np.ndarray, queries: np.ndarray, trut
     needed = np.take_along_axis(ranks, labels[truth], axis=1)
     recall = np.bincount(needed.ravel(), minlength=len(centroids)).cumsum() / needed.size
     grid, inside = np.concatenate([[0], recall]), np.concatenate([[0], points])
-    return [round(float(100 * np.interp(r, grid, inside) / len(labels)), 3) for r in RECALLS]
+    return [float(np.interp(target, grid, inside)) + len(centroids) for target in RECALLS]
 
 
-def ivf(points: np.ndarray, cells: int, metric: str) -> tuple[np.ndarray, np.ndarray, float]:
+def ivf(keys: np.ndarray, cells: int, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
     """Labels, centroids and seconds of training and adding of FAISS IVF."""
-    given = unit_rows(points) if metric == "cosine" else points
     begun = time.perf_counter()
-    quantizer = faiss.IndexFlatIP(points.shape[1])
-    index = faiss.IndexIVFFlat(quantizer, points.shape[1], cells, faiss.METRIC_INNER_PRODUCT)
-    index.cp.min_points_per_centroid = 1
-    index.train(given)
-    index.add(given)
+    quantizer = faiss.IndexFlatIP(keys.shape[1])
+    index = faiss.IndexIVFFlat(quantizer, keys.shape[1], cells, faiss.METRIC_INNER_PRODUCT)
+    index.cp.min_points_per_centroid, index.cp.seed = 1, 1234 + seed
+    index.train(keys)
+    index.add(keys)
     seconds = time.perf_counter() - begun
-    labels = quantizer.search(given, 1)[1][:, 0]
-    return labels, quantizer.reconstruct_n(0, cells), seconds
+    return quantizer.search(keys, 1)[1][:, 0], quantizer.reconstruct_n(0, cells), seconds
 
 
-def metis(graph: Neighbours, cells: int) -> tuple[np.ndarray, float]:
-    """Labels and seconds of METIS, k-way on the unweighted graph."""
+def metis(graph: Neighbours, cells: int, seed: int) -> np.ndarray:
+    """Labels of METIS, k-way on the unweighted graph."""
     import pymetis
 
     edges = graph.edges()
-    begun = time.perf_counter()
-    _, labels = pymetis.part_graph(cells, pymetis.CSRAdjacency(edges.starts, edges.targets))
-    return np.asarray(labels), time.perf_counter() - begun
+    adjacency = pymetis.CSRAdjacency(edges.starts, edges.targets)
+    return np.asarray(pymetis.part_graph(cells, adjacency, options=pymetis.Options(seed=seed))[1])
 
 
-def compare(name: str, points: np.ndarray, queries: np.ndarray, metric: str, cells: int) -> list[dict]:
-    """One row per method."""
-    cells = cells or round(4 * len(points) ** 0.5)
-    keys = (unit_rows(points), unit_rows(queries)) if metric == "cosine" else (points, queries)
-    flat = faiss.IndexFlatIP(points.shape[1])
-    flat.add(keys[0])
-    truth = flat.search(keys[1], K)[1]
-    graph = nearest(points, 16)
-    edges = graph.edges()
+def means(labels: np.ndarray, keys: np.ndarray, cells: int, metric: Metric) -> np.ndarray:
+    """float32 [cells, D], normalised for cosine."""
+    sums = np.zeros((cells, keys.shape[1]))
+    np.add.at(sums, labels, keys)
+    sums /= np.maximum(np.bincount(labels, minlength=cells), 1)[:, None]
+    return unit_rows(sums) if metric == "cosine" else sums.astype(np.float32)
+
+
+def divided(
+    points: np.ndarray, keys: np.ndarray, metric: Metric, cells: int, graph: Neighbours, seed: int
+) -> Iterator[Divided]:
+    """What each method makes of the points. `keys`: what inner products are taken of."""
+    yield "faiss_ivf", *ivf(keys, cells, seed)[:2]
     methods = {
         "kmeans": Kmeans(),
         "kmeans_other": Kmeans(spherical=metric == "ip"),
@@ -93,28 +94,63 @@ def compare(name: str, points: np.ndarray, queries: np.ndarray, metric: str, cel
         "ising": "ising",
         "alternating_axis": "alternating_axis",
     }
-    table = []
-
-    def record(method: str, labels: np.ndarray, centroids: np.ndarray, seconds: float) -> None:
-        sizes = np.bincount(labels, minlength=len(centroids))
-        figures = dict(zip(("90", "95", "99"), scanned(labels, centroids, keys[1], truth), strict=True))
-        row = {"set": name, "metric": metric, "method": method, "cells": len(centroids)}
-        row |= {"cut": round(cut(labels, edges), 4), "balance": round(balance(sizes), 2)}
-        table.append(row | {"seconds": round(seconds, 2), "scanned": figures})
-        print(table[-1], flush=True)
-
-    record("faiss_ivf", *ivf(points, cells, metric))
-    for method, settings in methods.items():
-        found = partition(points, cells, metric=metric, method=settings, neighbours=graph)
-        record(method, found.labels, found.centroids, found.report.seconds)
+    for name, method in methods.items():
+        found = partition(points, cells, metric=metric, method=method, neighbours=graph, key=seed)
+        yield name, found.labels, found.centroids
     if find_spec("pymetis"):
-        labels, seconds = metis(graph, cells)
-        means = np.zeros((cells, points.shape[1]))
-        np.add.at(means, labels, keys[0])
-        means /= np.maximum(np.bincount(labels, minlength=cells), 1)[:, None]
-        centroids = unit_rows(means) if metric == "cosine" else means.astype(np.float32)
-        record("metis", labels, centroids, seconds)
-    return table
+        labels = metis(graph, cells, seed)
+        yield "metis", labels, means(labels, keys, cells, metric)
+    labels = np.random.default_rng(seed).permutation(np.arange(len(points)) % cells)
+    yield "random", labels, means(labels, keys, cells, metric)
+
+
+def compare(made: sets.Set, known: np.ndarray | None, rows: int, seeds: int, cells: int) -> dict[str, dict]:
+    """Per method, the figures of each seed.
+
+    Args:
+        made: a set.
+        known: the kinds of its points, see `labels.classes`.
+        rows, seeds, cells: as the arguments of this script.
+    """
+    asked = next(iter(made.asked.values()))
+    found: dict[str, dict[str, list]] = {}
+    for seed in range(seeds):
+        begun = time.perf_counter()
+        own = np.random.default_rng(seed).permutation(len(made.points))[:rows]
+        points = np.ascontiguousarray(made.points[own])
+        keys = sets.unit_rows(points) if made.metric == "cosine" else points
+        queries = sets.unit_rows(asked.judged) if made.metric == "cosine" else asked.judged
+        truth = sets.truth_of(points, asked.judged, made.metric)[0]
+        graph = nearest(points, 16)
+        wanted = cells or round(4 * len(points) ** 0.5)
+        told = np.full(len(points), -1) if known is None else known[own]
+        for method, labels, centroids in divided(points, keys, made.metric, wanted, graph, seed):
+            sizes = np.bincount(labels, minlength=len(centroids))
+            pure = purity(labels[told >= 0], told[told >= 0])
+            figures = [cut(labels, graph.edges()), balance(sizes), pure]
+            figures += scanned(labels, centroids, queries, truth)
+            row = found.setdefault(method, {"cells": []} | {name: [] for name in FIGURES})
+            row["cells"].append(len(centroids))
+            for name, figure in zip(FIGURES, figures, strict=True):
+                row[name].append(None if np.isnan(figure) else round(figure, 4))
+        print(f"  {made.name}, seed {seed}: {time.perf_counter() - begun:.1f} s", flush=True)
+    return found
+
+
+def tell(name: str, found: dict[str, dict]) -> None:
+    """Print one row per method: means, and the range where it is not one number."""
+    print(f"\n| {name} | cut | balance | purity | points and products at .95 |\n|---|---|---|---|---|")
+    for method, row in found.items():
+        told = []
+        for key, form in (("cut", ".3f"), ("balance", ".2f"), ("purity", ".3f"), ("at_95", ",.0f")):
+            values = row[key]
+            if None in values:
+                told.append("-")
+                continue
+            mean, low, high = (format(float(f(values)), form) for f in (np.mean, np.min, np.max))
+            told.append(mean if low == high else f"{mean} ({low} to {high})")
+        print(f"| {method} | {' | '.join(told)} |")
+    print(flush=True)
 
 
 def samplers(points: np.ndarray, sizes: list[int]) -> list[dict]:
@@ -147,10 +183,7 @@ def samplers(points: np.ndarray, sizes: list[int]) -> list[dict]:
 
 def large(rows: int, cells: int) -> dict:
     """Seconds of k-means and of FAISS IVF's training and adding, clustered rows x 128."""
-    rng = np.random.default_rng(0)
-    centres = rng.standard_normal((2000, 128), np.float32)
-    points = centres[rng.integers(0, 2000, rows)]
-    points += 0.5 * rng.standard_normal(points.shape, np.float32)
+    points = sets.clustered(rows)
     partition(points[:1000], 10)  # compiles
     ours = partition(points, cells).report.seconds
     print("kmeans", rows, cells, round(ours, 2), flush=True)
@@ -158,7 +191,7 @@ def large(rows: int, cells: int) -> dict:
         "rows": rows,
         "cells": cells,
         "kmeans": round(ours, 2),
-        "faiss": round(ivf(points, cells, "cosine")[2], 2),
+        "faiss": round(ivf(sets.unit_rows(points), cells, 0)[2], 2),
     }
 
 
@@ -166,30 +199,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, required=True, help="folder with the MiniLM vectors")
-    parser.add_argument("--glove", type=Path, help=".npy file that keeps the 100-d words between runs")
-    parser.add_argument("--rows", type=int, default=40_000)
+    parser.add_argument("--data", type=Path, required=True, help="folder with ann/ and pairs/")
+    parser.add_argument("--cache", type=Path, required=True, help="folder that keeps what sets.py makes")
+    parser.add_argument("--sets", default=",".join(sets.NAMES))
+    parser.add_argument("--rows", type=int, default=25_000)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--cells", type=int, default=0)
-    parser.add_argument("--metrics", default="cosine,ip")
     parser.add_argument("--thrml", default="", help="numbers of rows, comma-separated")
     parser.add_argument("--large", type=int, default=0)
-    asked = parser.parse_args()
-    minilm = np.load(asked.data / "minilm_debian_docs_f16.npy")
-    sets = {"minilm-384": split(minilm, asked.rows)}
-    words = glove(asked.glove)
-    if words is not None:
-        sets["glove-100"] = split(words, asked.rows)
-    table, result = [], {"benchmark": "partition", "rows": asked.rows}
-    partition(minilm[:500].astype(np.float32), 9, method="potts")  # compiles
-    partition(minilm[:500].astype(np.float32), 9, method="ising")
-    for name, (points, queries) in sets.items():
-        for metric in asked.metrics.split(",") if asked.rows else []:
-            table += compare(name, points, queries, metric, asked.cells)
-    result["table"] = table
-    if asked.thrml:
-        result["samplers"] = samplers(minilm.astype(np.float32), [int(n) for n in asked.thrml.split(",")])
-    if asked.large:
-        result["large"] = large(asked.large, round(4 * asked.large**0.5))
+    given = parser.parse_args()
+    result: dict = {"benchmark": "partition", "rows": given.rows, "seeds": given.seeds, "sets": {}}
+    for name in given.sets.split(",") if given.sets else []:
+        made = sets.load(name, given.data, given.cache)
+        known = kinds.classes(name, given.data, given.cache, made.points)
+        result["sets"][name] = compare(made, known, given.rows, given.seeds, given.cells)
+        tell(name, result["sets"][name])
+    if given.thrml:
+        rows = np.asarray(sets.minilm(given.data, given.cache)[0], np.float32)
+        result["samplers"] = samplers(rows, [int(count) for count in given.thrml.split(",")])
+    if given.large:
+        result["large"] = large(given.large, round(4 * given.large**0.5))
     print(json.dumps(result))
 
 

@@ -6,7 +6,7 @@ sqrt(max |x|^2 - |x|^2) (Bachrach et al. 2014), which graphs need.
 """
 
 import tempfile
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,13 +14,15 @@ import faiss
 import numpy as np
 
 K = 10
-LINKS, BUILD_EFFORT = 16, 200  # every graph's M (32 links on its lowest level) and efConstruction
+LINKS, BUILD_EFFORT = 16, 200  # M of hnswlib and USearch (32 links on the lowest level); efConstruction
+EFFORTS = [10, 16, 24, 32, 48, 64, 96, 128, 256, 512, 1024, 2048, 4096]
 
 
 class Peer(Protocol):
     """An index of another library. `euclid` asks for Euclidean distance instead of inner product."""
 
     name: str
+    family: str  # peers of one family are one index, searched in several ways
     knob: str
     settings: list[int]  # from fast to thorough
 
@@ -28,7 +30,9 @@ class Peer(Protocol):
 
     def search(self, queries: np.ndarray, setting: int, threads: int) -> np.ndarray: ...
 
-    def nbytes(self) -> int: ...
+    def nbytes(self) -> int:
+        """Bytes of the serialised index, float32 rows included."""
+        ...
 
 
 class Faiss:
@@ -37,7 +41,6 @@ class Faiss:
     index: Any
 
     def nbytes(self) -> int:
-        """Bytes of the serialised index."""
         return faiss.serialize_index(self.index).nbytes
 
     def search(self, queries: np.ndarray, setting: int, threads: int) -> np.ndarray:
@@ -53,7 +56,8 @@ class Faiss:
 class Flat(Faiss):
     """Exact; with BLAS for batches and without it for single queries, which is faster for each."""
 
-    name, knob, settings = "faiss_flat", "none", [0]
+    name = family = "faiss_flat"
+    knob, settings = "none", [0]
 
     def build(self, points: np.ndarray, euclid: bool) -> None:
         self.index = faiss.IndexFlat(points.shape[1], _measure(euclid))
@@ -74,7 +78,8 @@ class Flat(Faiss):
 class Ivf(Faiss):
     """IVFFlat; the number of lists is that of our cells unless given."""
 
-    name, knob = "faiss_ivf", "nprobe"
+    name = family = "faiss_ivf"
+    knob = "nprobe"
 
     def __init__(self, lists: int = 0) -> None:
         self.lists = lists
@@ -107,11 +112,10 @@ class PqScan(Faiss):
     """IVFPQFastScan with 4-bit codes, `refine` times K candidates scored again from float rows.
 
     2 sqrt(N) lists and parts of one column (of two beyond 128) were fastest at recall 0.95 among 2 and 4 sqrt(N)
-    lists and parts of 1, 2 and 4 columns; 5 is the fastest `refine` among 5, 10, 20 and 40 where it gets there.
-    `owner`, when built, lends its index, so that two values share one.
+    lists and parts of 1, 2 and 4 columns. `owner`, when built, lends its index, so that all values share one.
     """
 
-    knob = "nprobe"
+    family, knob = "faiss_ivfpqfs", "nprobe"
 
     def __init__(self, refine: int, owner: "PqScan | None" = None) -> None:
         self.settings: list[int] = []
@@ -135,12 +139,13 @@ class PqScan(Faiss):
 
 
 class Graph(Faiss):
-    """HNSW of FAISS."""
+    """HNSW of FAISS, M = 32."""
 
-    name, knob, settings = "faiss_hnsw", "efSearch", [10, 16, 24, 32, 48, 64, 96, 128, 256, 512, 1024]
+    name = family = "faiss_hnsw"
+    knob, settings = "efSearch", EFFORTS
 
     def build(self, points: np.ndarray, euclid: bool) -> None:
-        self.index = faiss.IndexHNSWFlat(points.shape[1], LINKS, _measure(euclid))
+        self.index = faiss.IndexHNSWFlat(points.shape[1], 2 * LINKS, _measure(euclid))
         self.index.hnsw.efConstruction = BUILD_EFFORT
         self.index.add(points)
 
@@ -151,7 +156,8 @@ class Graph(Faiss):
 class Hnswlib:
     """HNSW of hnswlib."""
 
-    name, knob, settings = "hnswlib", "ef", Graph.settings
+    name = family = "hnswlib"
+    knob, settings = "ef", EFFORTS
 
     def build(self, points: np.ndarray, euclid: bool) -> None:
         import hnswlib
@@ -172,7 +178,8 @@ class Hnswlib:
 class Usearch:
     """HNSW of USearch."""
 
-    name, knob, settings = "usearch", "expansion", Graph.settings
+    name = family = "usearch"
+    knob, settings = "expansion", EFFORTS
 
     def build(self, points: np.ndarray, euclid: bool) -> None:
         from usearch.index import Index
@@ -203,7 +210,7 @@ class Scann:
     index.
     """
 
-    knob = "leaves"
+    family, knob = "scann", "leaves"
 
     def __init__(self, reorder: int, owner: "Scann | None" = None) -> None:
         self.settings: list[int] = []
@@ -248,7 +255,8 @@ class Lifted:
 
     def __init__(self, peer: Peer) -> None:
         self.peer = peer
-        self.name, self.knob = f"{peer.name}_lifted", peer.knob
+        self.name = self.family = f"{peer.name}_lifted"
+        self.knob = peer.knob
 
     def build(self, points: np.ndarray, euclid: bool) -> None:
         squares = (points.astype(np.float64) ** 2).sum(axis=1)
@@ -264,18 +272,29 @@ class Lifted:
 
 
 def peers(metric: str, lists: int, names: list[str]) -> list[Peer]:
-    """Fresh peers for a metric, those of them that are named (all when empty) and installed."""
-    found: list[Peer] = [Flat(), Ivf(lists), coarse := PqScan(5), PqScan(10, coarse), Graph()]
-    if find_spec("hnswlib"):
+    """Fresh peers for a metric, those whose name or family is given (all when none is) and that are installed."""
+    coarse = PqScan(5)
+    found: list[Peer] = [Flat(), Ivf(lists), coarse, *(PqScan(refine, coarse) for refine in (10, 20, 40))]
+    found.append(Graph())
+    if _installed("hnswlib"):
         found.append(Hnswlib())
-    if find_spec("usearch"):
+    if _installed("usearch"):
         found.append(Usearch())
-    if find_spec("scann"):
+    if _installed("scann"):
         fewer = Scann(100 if metric == "ip" else 50)
         found += [fewer, Scann(2 * fewer.reorder, fewer)]
-    if metric == "ip" and find_spec("hnswlib"):
+    if metric == "ip" and _installed("hnswlib"):
         found.append(Lifted(Hnswlib()))  # lifted IVF was far slower than plain IVF
-    return [peer for peer in found if not names or peer.name in names]
+    return [peer for peer in found if not names or {peer.name, peer.family} & set(names)]
+
+
+def _installed(module: str) -> bool:
+    """Whether it can be imported here: some wheels are for other processors or need another library's version."""
+    try:
+        import_module(module)
+    except ImportError:
+        return False
+    return True
 
 
 def lists_of(rows: int) -> int:

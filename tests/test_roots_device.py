@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 jax = pytest.importorskip("jax")
 
 from thesphere.errors import InputError, MissingExtra  # noqa: E402
-from thesphere.roots import device  # noqa: E402
+from thesphere.roots import Roots, RootsConfig, device  # noqa: E402
 from thesphere.roots.device import DeviceRows  # noqa: E402
 from thesphere.scan import Part, Result, all_exact, encode, search  # noqa: E402
 from thesphere.scan.block import Queries  # noqa: E402
@@ -192,9 +192,28 @@ def test_what_is_wrong_is_told(monkeypatch):
         DeviceRows(codes, vectors, "ip")
 
 
+@pytest.mark.parametrize("metric", METRICS)
+def test_an_index_with_cells_answers_exactly_whatever_recall_is_asked_for(metric):
+    vectors, queries = made(3, 2600, 24, "plain"), made(4, 9, 24, "plain")
+    roots = Roots.build(vectors, metric, config=RootsConfig(partitions=40, flat_below=1), key=0)
+    assert roots.cells is not None
+    for kept in (None, np.arange(0, 2600, 3)):
+        truth = roots.search(queries, 7, exact=True, filter=kept)
+        for recall in (None, 0.0, 0.9, 1.0):
+            found = roots.search(queries, 7, recall=recall, device=True, filter=kept, threads=2)
+            np.testing.assert_array_equal(found.ids, truth.ids)
+            np.testing.assert_array_equal(found.scores, truth.scores)
+            assert list(found.status) == ["exact"] * 9 and not found.gap.any()
+            assert found.cost.points_scanned == 9 * 2600
+    less = roots.search(queries, 7, recall=0.5)  # the host takes it at its word
+    assert "probable" in less.status and less.cost.points_scanned < 9 * 2600
+    with pytest.raises(InputError, match="leave out the budget"):
+        roots.search(queries, 7, recall=0.9, device=True, budget=1000)
+
+
 SEVERAL = """
 import jax, numpy as np
-from thesphere.roots import device
+from thesphere.roots import Roots, RootsConfig, device
 from thesphere.scan import Part, encode, search
 
 device.PRODUCTS["cpu"] = 1024 * device.QUERIES
@@ -217,6 +236,14 @@ check(9001, "ip", None)  # a number that four do not divide, three blocks each
 check(2601, "ip", jax.devices()[1:])
 with jax.enable_x64(True):
     check(2601, "cosine", jax.devices()[2:])
+vectors = rng.standard_normal((2601, 8)).astype(np.float32)
+for metric in ("cosine", "ip"):
+    roots = Roots.build(vectors, metric, config=RootsConfig(partitions=30, flat_below=1), key=0)
+    truth = roots.search(vectors[:20] + 0.1, 9, exact=True)
+    for devices in (True, jax.devices()[:3], jax.devices()[3:]):
+        found = roots.search(vectors[:20] + 0.1, 9, recall=0.9, device=devices)
+        assert (found.ids == truth.ids).all() and (found.scores == truth.scores).all()
+        assert set(found.status) == {"exact"}
 print("same")
 """
 

@@ -1,16 +1,21 @@
 """Indexes with cells: the same answers as full enumeration where they say exact, and honest ones elsewhere."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thesphere.errors import InputError, SphereError, VerifyError
+from thesphere.navigate import detect_peaks
 from thesphere.roots import Roots, RootsConfig
+from thesphere.roots.folder import digest
 from thesphere.roots.search import Index, visit
 from thesphere.roots.stop import Stop, checkpoints
 from thesphere.scan import Part, dots, search
 from thesphere.scan.block import Queries
+from thesphere.store.tensors import map_tensors, write_tensors
 
 METRICS = ("ip", "cosine")
 SMALL = RootsConfig(partitions=24, flat_below=1)
@@ -93,7 +98,7 @@ def test_what_is_asked_beside_a_query_changes_nothing(made, monkeypatch):
         assert np.array_equal(one.ids[0], wanted.ids[q]) and one.status[0] == wanted.status[q]
         assert one.gap[0] == wanted.gap[q] and one.opened[0] == wanted.opened[q]
     monkeypatch.setattr("thesphere.scan.grouped.tiles_allowed", lambda: False)
-    monkeypatch.setattr(dots, "tiles_are_compiled", lambda: False)
+    monkeypatch.setattr(dots, "numkong_is_exact", lambda: False)
     slow = roots.search(queries, 5, recall=0.9)
     assert np.array_equal(slow.ids, wanted.ids) and np.array_equal(slow.opened, wanted.opened)
 
@@ -252,10 +257,61 @@ def test_without_members_an_index_only_routes(made, tmp_path):
     small = Roots.build(vectors, roots.metric, config=config)
     assert small.route(queries[0]) == roots.route(queries[0])
     np.testing.assert_array_equal(small.activate(queries[0]), roots.activate(queries[0]))
-    with pytest.raises(InputError, match="member lists"):
-        small.search(queries)
     small.save(tmp_path)
-    assert Roots.load(tmp_path).route(queries[0]) == roots.route(queries[0])
+    for index in (small, Roots.load(tmp_path), Roots.load(tmp_path, check=False)):
+        assert (len(index), index.width, len(index.vectors), len(index.ids)) == (3000, 24, 0, 0)
+        assert index.nbytes == small.nbytes
+        assert np.array_equal(index.cell_scores(queries[1]), roots.cell_scores(queries[1]))
+        assert np.array_equal(index.cell_ceilings(queries[1]), roots.cell_ceilings(queries[1]))
+        excited = index.activate(queries[1])
+        assert np.array_equal(excited, roots.activate(queries[1]))
+        peaks = detect_peaks(excited, index.cells.roots.centroid, threshold=-1)
+        assert peaks.roots[0] == index.route(queries[1]) == roots.route(queries[1])
+        for call in (
+            lambda one=index: one.search(queries),
+            lambda one=index: one.search(queries, device=True),
+            lambda one=index: one.within(queries, 0.5),
+            lambda one=index: one.calibrate(),
+            lambda one=index: one.add(vectors[:2]),
+            lambda one=index: one.remove([3]),
+            lambda one=index: one.codes,
+            lambda one=index: one.verify(roots.search(queries, 1), queries),
+        ):
+            with pytest.raises(InputError, match="without its vectors and member lists"):
+                call()
+
+
+def on_disk(folder) -> tuple[int, int]:
+    """Bytes of a saved index, and of the header that names its arrays."""
+    data = (folder / "roots.safetensors").read_bytes()
+    return len(data), 8 + int.from_bytes(data[:8], "little")
+
+
+def test_what_is_told_of_sizes_is_what_lies_on_disk(made, tmp_path):
+    """All included: centroids, statistics, charts, sketches, balls, router; with members rows and vectors too."""
+    roots, vectors, _ = made
+    sizes = {}
+    for name, rows, members in (("few", 1500, False), ("many", 3000, False), ("whole", 3000, True)):
+        config = RootsConfig(partitions=24, flat_below=1, members=members)
+        index = Roots.build(vectors[:rows], roots.metric, config=config)
+        index.save(tmp_path / name)
+        size, header = on_disk(tmp_path / name)
+        assert size == header + index.nbytes + index.vectors.nbytes + index.ids.nbytes and header < 4096
+        sizes[name] = size
+    assert sizes["whole"] > vectors.nbytes > 8 * sizes["many"]
+    assert abs(sizes["many"] - sizes["few"]) < 256  # the header's digits and what rounds it up to eight bytes
+
+
+def test_a_file_with_vectors_beside_cells_without_members_still_routes(made, tmp_path):
+    """As version 2 wrote it."""
+    roots, vectors, queries = made
+    Roots.build(vectors, roots.metric, config=replace(SMALL, members=False)).save(tmp_path)
+    arrays, about = map_tensors(tmp_path / "roots.safetensors")
+    arrays = {**arrays, "vectors": vectors, "ids": np.arange(3000)}
+    told = {name: text for name, text in about.items() if name != "sha256"} | {"version": "2"}
+    write_tensors(tmp_path / "roots.safetensors", arrays, {**told, "sha256": digest(arrays, told)})
+    old = Roots.load(tmp_path)
+    assert old.route(queries[0]) == roots.route(queries[0]) and len(old) == 3000 and not len(old.vectors)
 
 
 def test_lies_are_noticed(made):

@@ -94,7 +94,7 @@ def test_a_query_scores_the_same_in_every_batch(compiled, monkeypatch):
     asked = asked_of(rng.standard_normal((300, 130)).astype(np.float32), "ip")
     whole = router.scores(asked)
     if not compiled:
-        monkeypatch.setattr("thesphere.scan.dots.tiles_are_compiled", lambda: False)
+        monkeypatch.setattr("thesphere.scan.dots.numkong_is_exact", lambda: False)
     for first, last in ((0, 300), (0, 1), (17, 19), (100, 103), (5, 9), (120, 260)):
         np.testing.assert_array_equal(router.scores(asked.some(first, last)), whole[first:last])
     assert router.scores(asked.some(4, 4)).shape == (0, 70)

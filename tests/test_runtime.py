@@ -6,7 +6,6 @@ import threading
 import time
 from importlib.util import find_spec
 
-import numpy as np
 import pytest
 
 from thesphere.errors import InputError
@@ -100,18 +99,6 @@ def test_precision_is_the_same_on_every_tier_and_only_known_operations_have_one(
         Policy.for_tier("cpu-only").precision("sorting")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="tier 'abacus' is unknown"):
         Policy.for_tier("abacus")  # type: ignore[arg-type]
-
-
-def test_the_code_computes_with_the_precision_that_the_policy_says() -> None:
-    from thesphere.navigate.energies import semantic
-    from thesphere.scan import Part, encode, exact
-
-    precision = Policy.for_tier("cpu-only").precision
-    rows = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
-    codes = encode(rows)
-    assert codes.codes.dtype == precision("scan")
-    assert exact(Part(codes, rows), rows[0], [0, 1]).dtype == precision("recheck")
-    assert semantic(rows[0]).dtype == precision("energies")
 
 
 def test_profiles_follow_tiers() -> None:

@@ -119,6 +119,13 @@ def test_anneal_compiles_once_and_repeats_itself() -> None:
         np.testing.assert_allclose(jnp.linalg.norm(drawn, axis=1), 1, atol=1e-6)
 
 
+@pytest.mark.parametrize("total", range(1, 40))
+def test_a_schedule_that_ends_at_zero_ends_there(total: int) -> None:
+    positions, ids, weights = small(6)
+    schedule = Schedule(1.0, 30.0, 0.1, 0.0, 0.25, 0.9)
+    assert np.isfinite(anneal(positions, ids, weights, jax.random.key(0), schedule, 0, total, total)).all()
+
+
 @pytest.mark.parametrize("temperature", [1e-8, 1e3])
 @pytest.mark.parametrize("sharpness", [1.0, 1e4])
 def test_points_in_one_place_stay_finite(temperature: float, sharpness: float) -> None:

@@ -195,7 +195,7 @@ def test_tiles_without_numkong_are_the_same(monkeypatch):
     rows = np.random.default_rng(1).integers(-127, 128, (50, 4160), dtype=np.int8)
     wanted = rows.astype(np.int32) @ rows[:9].T.astype(np.int32)
     assert np.array_equal(Packed(rows[:9], 64).tile(rows), wanted)
-    monkeypatch.setattr(dots_module, "tiles_are_compiled", lambda: False)
+    monkeypatch.setattr(dots_module, "numkong_is_exact", lambda: False)
     assert np.array_equal(Packed(rows[:9], 64).tile(rows), wanted)
     extremes = np.full((3, 4160), -128, dtype=np.int8)
     assert (Packed(extremes, 64).tile(extremes) == 4160 * 128 * 128).all()

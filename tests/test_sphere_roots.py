@@ -56,17 +56,17 @@ def test_an_import_that_is_large_gets_an_index(sphere):
 
 def test_a_budget_is_kept_in_bytes(sphere):
     query = rows(3, 1)[0]
-    size = sphere.index.row_bytes
-    for budget in (0, size, 100 * size, 10**9):
+    size, routing = sphere.index.row_bytes, sphere.index.routing
+    for budget in (0, routing, routing + size, routing + 100 * size, 10**9):
         hits = sphere.search(vector=query, k=5, budget=budget)
-        assert hits.cost.points_scanned * size <= budget
+        assert hits.cost.bytes_scanned <= budget
         sphere.prove(hits)
     assert hits.status == "exact"
-    assert sphere.search(vector=query, k=5, budget=100 * size).status == "partial"
+    assert sphere.search(vector=query, k=5, budget=routing + 100 * size).status == "partial"
 
 
 def test_lies_are_noticed(sphere):
-    hits = sphere.search(vector=rows(4, 1)[0], k=5, budget=40 * sphere.index.row_bytes)
+    hits = sphere.search(vector=rows(4, 1)[0], k=5, budget=sphere.index.routing + 40 * sphere.index.row_bytes)
     assert hits.status == "partial"
     object.__setattr__(hits, "gap", 0.0)
     with pytest.raises(VerifyError, match="left out|another score"):
@@ -131,7 +131,7 @@ def test_words_and_vectors_together(tmp_path):
     rare = sphere.search("zyxwvut", k=1, vectors=True, recall=0.5)
     assert rare[0].source.endswith("077.txt")
     plain = sphere.search("amber fjord", k=5)
-    assert plain.status == "exact" and "cones" not in plain.account
+    assert plain.status == "exact" and [cone["root"] for cone in plain.account["cones"]] == ["all"]
 
 
 def test_wrong_arguments_are_told(sphere, tmp_path):

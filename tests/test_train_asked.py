@@ -13,37 +13,6 @@ from thesphere.train import asked, phrasings
 from thesphere.train import pairs as P
 from thesphere.train import questions as Q
 
-PAGE = """<div class="post-text" itemprop="text">
-<p>I have a <strong>list</strong> of numbers:</p>
-<pre><code>a = [1, 2]
-</code></pre>
-<p>How do I add them?</p>
-</div>
-<div class="post-text" itemprop="text">
-<p>Use <code>sum</code>:</p>
-<pre><code>&gt;&gt;&gt; total = sum(numbers)
-&gt;&gt;&gt; print(total)
-3
-</code></pre>
-</div>
-"""
-
-
-def test_posts_of_a_saved_page():
-    question, answer = asked.posts(PAGE)
-    assert question == (["I have a list of numbers:", "How do I add them?"], ["a = [1, 2]"])
-    assert answer[0] == ["Use sum:"]
-    assert asked.entered(answer[1][0]) == "total = sum(numbers)\nprint(total)"
-
-
-def test_the_address_of_a_page_is_its_question():
-    assert asked.slug_question("python-why-doesn-t-my-list-sort") == "python why doesn't my list sort"
-    cut = "import-multiple-csv-files-into-pandas-and-concatenate-into-one-dataframe-with-th"
-    assert len(cut) == asked.SLUG
-    assert (
-        asked.slug_question(cut) == "import multiple csv files into pandas and concatenate into one dataframe"
-    )
-
 
 def test_code_keeps_its_indentation_but_not_its_prompts():
     assert asked.entered("    def f(x):\n        return x\n") == "def f(x):\n    return x"
@@ -87,14 +56,6 @@ def test_titles_as_people_type_them():
     assert any(one == title for one, title in zip(made, titles, strict=True))
     assert any("python" in one for one in made)
     assert asked.typed("Sort [closed]", "").lower() == "sort"
-
-
-def test_a_question_in_a_comment():
-    assert asked.commented("# Is &quot;a&quot; in b?\n&gt;&gt;&gt; 'a' in b\nTrue\n") == (
-        'Is "a" in b?',
-        "'a' in b",
-    )
-    assert asked.commented("x = 1\n") == ("", "")
 
 
 def test_listings_under_headings():
@@ -150,9 +111,13 @@ def test_stages_read_small_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     import pair_asked
     from pair_stage import Stage
 
-    saved = tmp_path / "git-PyMaker/PyMaker/datas/object2/RawHTML/i1"
-    saved.mkdir(parents=True)
-    (saved / "Python_DOC_referPages.how-to-add-up-numbers-of-a-list.txt").write_text(PAGE)
+    for name in ("python", "csharp", "sql"):
+        folder = tmp_path / "git-codenn/data/stackoverflow" / name
+        folder.mkdir(parents=True)
+        for part in ("valid", "test"):
+            (folder / f"{part}.txt").write_text("")
+    row = "1\t2\tHow to add up numbers of a list\ttotal = sum(numbers)\\nprint(total)\t0\n"
+    (tmp_path / "git-codenn/data/stackoverflow/python/valid.txt").write_text(row)
     intents = tmp_path / "git-multilingual-conala/dataset/train"
     intents.mkdir(parents=True)
     row = {"intent": "How to reverse a list?", "rewritten_intent": "reverse list `x`", "snippet": "x[::-1]"}
@@ -160,10 +125,10 @@ def test_stages_read_small_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "git-odex/data").mkdir(parents=True)
     (tmp_path / "git-odex/data/en_test.jsonl").write_text("")
     stage = Stage(tmp_path, 0, lambda text: "judged" in text)
-    pair_asked.pages(stage)
+    pair_asked.tables(stage)
     pair_asked.intents(stage)
     found = [(stage.made.texts[a].decode(), kind) for (a, _), kind in stage.made.pairs.items()]
-    assert ("how to add up numbers of a list", "asked-code") in found
+    assert ("how to add up numbers of a list", "asked-code") in [(text.lower(), kind) for text, kind in found]
     assert len([1 for text, _ in found if "reverse" in text.lower()]) == 2
     assert len(stage.origins) == len(stage.made.texts)
 

@@ -21,7 +21,10 @@ from thesphere.nn.grams import Rows  # noqa: E402
 from thesphere.nn.sphere_shape import SphereShape  # noqa: E402
 from thesphere.train import encoder  # noqa: E402
 from thesphere.train.library import read_library  # noqa: E402
+from thesphere.train.losses import contrast, divergence, small_losses  # noqa: E402
 from thesphere.train.run import run, schedule  # noqa: E402
+from thesphere.train.sampler import CROWD, Pairs, Sampler, Settings  # noqa: E402
+from thesphere.train.shelf import shelve  # noqa: E402
 
 SHAPE = SphereShape(
     width=16,
@@ -35,7 +38,7 @@ SHAPE = SphereShape(
     shells=4,
     embedding=16,
 )
-SETTINGS = encoder.Settings(
+SETTINGS = Settings(
     30, sizes=((8, 8, 32),), rate=0.02, table_rate=0.01, rise=3, relate=0.1, words=256, forget=0.2
 )
 rng = np.random.default_rng(0)
@@ -56,14 +59,14 @@ def made(count=128):
     vectors = np.repeat(draw.normal(size=(count, 16)), 2, 0)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     taught = np.where(np.arange(2 * count) % 4 == 3, -1, np.arange(2 * count)).astype(np.int32)
-    pairs = encoder.Pairs(
+    pairs = Pairs(
         np.arange(0, 2 * count, 2),
         np.arange(1, 2 * count, 2),
         np.arange(count) % 2,
         [0.5, 0.5],
         [True, False],
     )
-    return library, encoder.shelve(library, taught, vectors.astype(np.float16)), pairs
+    return library, shelve(library, taught, vectors.astype(np.float16)), pairs
 
 
 def test_contrast_is_the_mean_of_both_directions_over_related_pairs():
@@ -78,7 +81,7 @@ def test_contrast_is_the_mean_of_both_directions_over_related_pairs():
             seen = [j for j in range(9) if negative[i, j] or i == j]
             total += logsumexp(logits[seen]) - logits[i]
     a, b, mine, others, together = map(jnp.asarray, (za, zb, np.arange(9), negative, related))
-    found = encoder.contrast(a, b, mine, others, together, 0.05)
+    found = contrast(a, b, mine, others, together, 0.05)
     assert np.isclose(found, total / (2 * related.sum()), rtol=1e-4)
 
 
@@ -92,8 +95,8 @@ def test_divergence_is_that_of_kullback_and_leibler():
         for k in [known[i]]
     ]
     a, b, c, d, rows, columns = map(jnp.asarray, (z, to, t, t_to, asked, known))
-    assert np.isclose(encoder.divergence(a, b, c, d, rows, columns, 0.1), np.mean(each), rtol=1e-4)
-    assert abs(encoder.divergence(c, d, c, d, rows, columns, 0.1)) < 1e-5
+    assert np.isclose(divergence(a, b, c, d, rows, columns, 0.1), np.mean(each), rtol=1e-4)
+    assert abs(divergence(c, d, c, d, rows, columns, 0.1)) < 1e-5
 
 
 def test_small_losses_are_finite_and_least_where_they_should_be():
@@ -103,7 +106,7 @@ def test_small_losses_are_finite_and_least_where_they_should_be():
     h = jnp.asarray(rng.normal(size=(4, 8, 16)), jnp.float32)
     even = sphere.Found(jnp.zeros((4, 16)), h, 1.0 * used)
     uneven = even._replace(prominence=used * jnp.exp(jnp.asarray(rng.normal(size=(4, 8)), jnp.float32)))
-    small = jax.jit(encoder.small_losses)
+    small = jax.jit(small_losses)
     first, second = (small(parameters, some, count) for some in (even, uneven))
     assert np.isfinite([*first, *second]).all()
     assert abs(first[1]) < 1e-6 < second[1]
@@ -119,11 +122,11 @@ def test_small_losses_are_finite_and_least_where_they_should_be():
 def test_batches_depend_on_the_step_alone_and_hold_whole_pairs():
     library, _, pairs = made()
     settings = replace(SETTINGS, sizes=((4, 4, 16), (8, 8, 32)))
-    sampler = encoder.Sampler(pairs, library.lengths, settings)
+    sampler = Sampler(pairs, library.lengths, settings)
     assert set(sampler.chances) <= {0, 1}
     for step in range(20):
         size, a, b, related = sampler.batch(step)
-        again = encoder.Sampler(pairs, library.lengths, settings).batch(step)
+        again = Sampler(pairs, library.lengths, settings).batch(step)
         assert size == again[0]
         assert all(np.array_equal(x, y) for x, y in zip((a, b, related), again[1:], strict=True))
         assert len(a) == len(b) == len(related) == settings.sizes[size][2]
@@ -137,21 +140,21 @@ def test_crowds_are_pairs_that_follow_each_other_in_the_order_given():
     places = np.random.default_rng(3).permutation(256)
     settings = replace(SETTINGS, sizes=((8, 8, 128),), near=1.0)
     alike = replace(pairs, kind=np.zeros(256, int), shares=[1.0], related=[True], places=places)
-    sampler = encoder.Sampler(alike, library.lengths, settings)
+    sampler = Sampler(alike, library.lengths, settings)
     for step in range(10):
         _, a, b, _ = sampler.batch(step)
         assert len(a) == 128
         assert (a // 2 == b // 2).all()
         found = set(places[a // 2].tolist())
-        assert sum((place - 1) % 256 not in found for place in found) <= 128 // encoder.CROWD
-    unknown = encoder.Sampler(replace(pairs, places=np.full(256, -1)), library.lengths, settings)
-    plain = encoder.Sampler(pairs, library.lengths, settings)
+        assert sum((place - 1) % 256 not in found for place in found) <= 128 // CROWD
+    unknown = Sampler(replace(pairs, places=np.full(256, -1)), library.lengths, settings)
+    plain = Sampler(pairs, library.lengths, settings)
     assert all(np.array_equal(x, y) for x, y in zip(unknown.batch(3), plain.batch(3), strict=True))
 
 
 def test_training_learns_and_goes_on_where_it_was(tmp_path):
     library, shelf, pairs = made()
-    sampler = encoder.Sampler(pairs, library.lengths, SETTINGS)
+    sampler = Sampler(pairs, library.lengths, SETTINGS)
     (inner,) = encoder.make_steps(SHAPE, SETTINGS)
 
     def step(state, at):
@@ -179,7 +182,7 @@ def first_step() -> tuple[int, dict[str, float], list[float]]:
     """(devices, losses, how the raw head moved) of one step."""
     library, shelf, pairs = made()
     settings = replace(SETTINGS, forget=0.0)
-    sampler = encoder.Sampler(pairs, library.lengths, settings)
+    sampler = Sampler(pairs, library.lengths, settings)
     (step,) = encoder.make_steps(SHAPE, settings)
     before = np.asarray(encoder.begin(SHAPE, settings).parameters["raw"])
     batch = sampler.batch(0)[1:]
@@ -207,8 +210,8 @@ def test_two_devices_make_the_same_step_as_one():
 def test_what_cannot_be_trained_is_refused():
     library, _, pairs = made(8)
     with pytest.raises(InputError, match="teachers"):
-        encoder.shelve(library, np.zeros(3, np.int32), np.zeros((1, 16), np.float16))
+        shelve(library, np.zeros(3, np.int32), np.zeros((1, 16), np.float16))
     with pytest.raises(InputError, match="no pair"):
-        encoder.Sampler(pairs, np.zeros_like(library.lengths), SETTINGS)
+        Sampler(pairs, np.zeros_like(library.lengths), SETTINGS)
     with pytest.raises(InputError, match="runs of"):
         encoder.make_steps(SHAPE, replace(SETTINGS, sizes=((8, 8, 30),)))

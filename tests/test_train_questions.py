@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thesphere.train import pairs
+from thesphere.train import functions, held_out, pairs
 from thesphere.train import questions as asked
 
 SUMMARY = "Returns the size of a file in bytes, using :func:`os.stat`."
@@ -120,7 +120,7 @@ def test_functions_of_wheels(tmp_path, monkeypatch):
           MODULE.replace("{number}", "2"))  # fmt: skip
     wheel(tmp_path / "more_wheels", "networkx", "License: BSD", MODULE.replace("{number}", "3"))
     older = pairs.Collection()
-    older.add(next(pairs.functions(MODULE.replace("{number}", "2"))).bare, "code")
+    older.add(next(functions.functions(MODULE.replace("{number}", "2"))).bare, "code")
     older.pack(tmp_path / "older")
     stage = Stage(tmp_path, 0, lambda text: 'list("2")' in text)
     facts = pair_code.code(stage, pair_code.known_bodies(pairs.read_pairs(tmp_path / "older")))
@@ -132,3 +132,77 @@ def test_functions_of_wheels(tmp_path, monkeypatch):
     assert sorted(text.split("(")[0] for text in codes) == ["def file_size", "def known_one"]
     assert len(texts) == len(stage.origins) and 2 <= len(stage.made.pairs) <= 4
     assert json.dumps(facts)
+
+
+GRAPHS = '''
+import networkx
+import networkx as graphs
+from trimesh.base import Trimesh as Mesh
+
+def largest_part(graph):
+    """Returns the largest connected part of a graph."""
+    parts = graphs.connected_components(graph)
+    return max(parts, key=len)
+
+def mesh_of_file(path):
+    """Reads a mesh out of a file of triangles."""
+    with open(path) as file:
+        return Mesh(file)
+
+def count_of_edges(graph):
+    """Counts the edges of a graph by going through it."""
+    total = sum(len(each) for each in graph)
+    return total // 2
+'''
+
+
+def test_functions_that_use_what_is_held_out_are_left_out(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "training"))
+    import pair_code
+    from pair_stage import Stage
+
+    wheel(tmp_path / "wheels", "one", "License: MIT", GRAPHS)
+    (tmp_path / "more_wheels").mkdir()
+    stage = Stage(tmp_path, 0, lambda text: False)
+    pair_code.code(stage, (set(), set()))
+    codes = [text.decode() for text in stage.made.texts if text.startswith(b"def ")]
+    assert [text.split("(")[0] for text in codes] == ["def count_of_edges"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import networkx",
+        "    from networkx.algorithms import flow",
+        "import os, pint",
+        "    >>> import streamlit as st",
+        "x = pint.Quantity(3)",
+        "def f(graph: nx.Graph): ...",
+        "import numpy as np, rdflib",
+    ],
+)
+def test_code_that_uses_what_is_held_out(code):
+    assert held_out.uses(f"import re\n{code}\n")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "points = 3",
+        "from . import views",
+        "self.pint.pour()",
+        "a hint of pint. The",
+        "import printing",
+        "onx.run()",
+    ],
+)
+def test_code_that_does_not(code):
+    assert not held_out.uses(f"import re\n{code}\n")
+
+
+def test_names_of_what_a_file_imports():
+    assert held_out.imported(GRAPHS) == {"networkx", "graphs", "Mesh"}
+    assert held_out.imported("from .networkx import Graph") == frozenset()
+    assert held_out.imported("import networkx\ndef broken(:") == frozenset()
+    assert held_out.uses("return Mesh(file)", frozenset({"Mesh"}))
+    assert not held_out.uses("return Meshes(file)", frozenset({"Mesh"}))

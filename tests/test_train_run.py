@@ -185,6 +185,9 @@ def test_too_little_text(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("short")
     with pytest.raises(InputError, match="5 bytes of text were found"):
         texts_of([str(tmp_path)])
+    (tmp_path / "b.bin").write_bytes(bytes(range(256)) * 20)
+    with pytest.raises(InputError, match=r"were found in .* \(1 of the files are no text to learn from\)"):
+        texts_of([str(tmp_path)])
     with pytest.raises(NotFoundError, match="does not exist"):
         texts_of([str(tmp_path / "no")])
     with pytest.raises(InputError, match="training needs 2,000 or more"):

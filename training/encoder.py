@@ -25,6 +25,8 @@ from thesphere.nn import sphere
 from thesphere.nn.sphere_shape import LIGHT, SPHERE, WINDOW, SphereShape
 from thesphere.train import encoder
 from thesphere.train.run import run, schedule
+from thesphere.train.sampler import Pairs, Sampler, Settings
+from thesphere.train.shelf import Room, room_for, shelf_like, shelve
 
 HELD_OUT = 2000  # pairs, and as many translations
 JUDGING = 15  # seconds that are kept for the last judging
@@ -107,7 +109,7 @@ def train(shape: SphereShape, name: str, asked: argparse.Namespace) -> None:
 
     if not asked.shared:
         prepared.worse(asked.pairs)  # by processes, before JAX has threads
-    settings = encoder.Settings(asked.steps, kernel=asked.kernel, **json.loads(asked.set))
+    settings = Settings(asked.steps, kernel=asked.kernel, **json.loads(asked.set))
     state = encoder.begin(shape, settings)
     hints = None
     if asked.start:
@@ -120,10 +122,8 @@ def train(shape: SphereShape, name: str, asked: argparse.Namespace) -> None:
         state = state._replace(parameters=jax.device_put(parameters, jax.tree.leaves(state)[0].sharding))
     steps, room, compiler = None, None, ThreadPoolExecutor(1)
     if asked.room:
-        room = encoder.Room(*map(int, asked.room.split(",")))
-        early = compiler.submit(
-            encoder.compiled, shape, settings, state, encoder.shelf_like(room, shape.embedding)
-        )
+        room = Room(*map(int, asked.room.split(",")))
+        early = compiler.submit(encoder.compiled, shape, settings, state, shelf_like(room, shape.embedding))
     if asked.shared:
         await_(asked.pairs / "ready")
     arrays = dict(np.load(asked.pairs / "pairs.npz"))
@@ -154,17 +154,17 @@ def train(shape: SphereShape, name: str, asked: argparse.Namespace) -> None:
     near, places = asked.teacher.with_suffix(".near.npy"), None
     if settings.near and near.exists():
         places = np.where(taught[b] >= 0, np.load(near)[taught[b]], -1)
-    pairs = encoder.Pairs(a, b, kind[kept], shares, related, places)
-    sampler = encoder.Sampler(pairs, library.lengths, settings)
+    pairs = Pairs(a, b, kind[kept], shares, related, places)
+    sampler = Sampler(pairs, library.lengths, settings)
     log(f"{len(a):,} pairs of {len(shares)} kinds; batches {sampler.chances}")
     log(f"{len(teacher):,} vectors of the teacher")
-    need = encoder.room_for(library, teacher)
+    need = room_for(library, teacher)
     if room is None or any(have < wanted for have, wanted in zip(room, need, strict=True)):
         log(f"compiling for {need}")
         room = need
-        like = encoder.shelf_like(room, shape.embedding)
+        like = shelf_like(room, shape.embedding)
         early = compiler.submit(encoder.compiled, shape, settings, state, like)
-    shelf = encoder.shelve(library, taught, teacher, room)
+    shelf = shelve(library, taught, teacher, room)
     steps = early.result()
     log("compiled")
     embed = encoder.make_embed(shape, settings, WINDOW)
@@ -245,9 +245,7 @@ def main() -> None:
     parser.add_argument("--judge", type=int, default=500, help="steps between two looks at held-out pairs")
     parser.add_argument("--kernel", action="store_true", help="the Pallas kernels, for NVIDIA GPUs")
     parser.add_argument("--checkpoint", action="store_true")
-    parser.add_argument(
-        "--set", default="{}", help="JSON of other settings of thesphere.train.encoder.Settings"
-    )
+    parser.add_argument("--set", default="{}", help="JSON of other settings of thesphere.train.Settings")
     parser.add_argument("--parts", default="{}", help="JSON of other shares of the parts than PARTS")
     parser.add_argument("--shape", default="{}", help="JSON of other sizes of SphereShape")
     asked = parser.parse_args()

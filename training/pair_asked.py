@@ -1,6 +1,7 @@
 """Real questions of programmers and code that answers them: a collection of its own, as that of pair_code.py.
 
-Each function of STAGES takes a `Stage` and adds the texts of some sources; REPOSITORIES has where they come from.
+Each function of STAGES takes a `Stage` and adds the texts of some sources; REPOSITORIES has where they come from,
+repositories that state a licence.
 Texts of Stack Overflow are under CC BY-SA, 3.0 up to 2018-05-02 and 4.0 since; the repositories name their posts.
 `docstrings` then makes one more question, as people type them, to functions that pair_code.py has packed.
 """
@@ -15,13 +16,13 @@ from pair_sources import Source
 from pair_stage import Stage, coin, ending
 
 from thesphere.train import asked as A
+from thesphere.train import extractors as E
+from thesphere.train import functions as F
 from thesphere.train import pairs as P
 from thesphere.train import phrasings
+from thesphere.train.held_out import NAMED
 
 REPOSITORIES = (
-    Repository("cushionbadak/PyMaker", "8e388808de9c727fda99015477a1cf3baa3caae0",
-               ("PyMaker/datas/object2/RawHTML",)),
-    Repository("Ejhfast/code_extraction", "5297a4a3aab3bb37efa24a89636935da04a1f8b6", ("python",)),
     Repository("sriniiyer/codenn", "0f7fbb8b298a84faf4a14a8f76199e39af685e4a", ("data/stackoverflow",)),
     Repository("zorazrw/multilingual-conala", "b48112fe492432507d72004aafb6f0c399308333", ("dataset/train",)),
     Repository("zorazrw/odex", "21308ea6d474a078d5a85c61c2b5ca228d1fd167", ("data",)),
@@ -45,8 +46,8 @@ REPOSITORIES = (
     Repository("exercism/python", "9eb657d4507d91efef99f484e7f2a1f4074911b5", ("exercises/practice",)),
 )  # fmt: skip
 
-ANSWERS, PROSE = 3, 3
-"""Of a page, so many answers are taken; of so many pages, one gives the words of its answer too."""
+PROSE = 3
+"""Of so many examples, one gives its words too."""
 FAILURES = 3
 """Of so many questions about what went wrong, one is taken."""
 WRAPPED = 3
@@ -67,7 +68,6 @@ TOPICS = {"csharp": "c#", "fsharp": "f#", "node-js": "node.js", "vb-dotnet": "vb
 DULL = re.compile(
     r"(?:installation|setup|hello,? world|versions?|remarks?|syntax|parameters?|introduction|getting)\b", re.I
 )
-_PAGE = re.compile(r".*referPages\.(.+)\.txt")
 
 
 def taken(question: str) -> bool:
@@ -96,40 +96,7 @@ def other(stage: Stage, question: str, code: str, kind: str = "asked-code") -> N
 
 def opening(words: str) -> str:
     """The first passage of an answer's words, in one line."""
-    return next(iter(P.passages(P.sentences(words), 700))).replace("\n", " ")
-
-
-def pages(stage: Stage) -> None:
-    """Saved pages of questions, the address of each being its question."""
-    root = stage.package("git-PyMaker") / "PyMaker/datas/object2/RawHTML"
-    paths = {match[1]: path for path in sorted(root.rglob("*.txt")) if (match := _PAGE.match(path.name))}
-    with stage.source("git:PyMaker"):
-        for slug in stage.some(paths, 1 << 30):
-            question, (_, *answers) = A.slug_question(slug), [*A.posts(text_of(paths[slug])), ([], [])]
-            if not A.good_question(question):
-                continue
-            stage.made.group += 1
-            count = 0
-            for _, listings in answers:
-                good = [code for code in map(A.entered, listings) if A.good_python(code)]
-                if good and count < ANSWERS:
-                    count += python(stage, question, max(good, key=len))
-            words = " ".join(answers[0][0]) if answers else ""
-            if coin(slug, PROSE) == 0 and len(words) > 150 and "<" not in words:
-                passage = opening(words)
-                if not A.HELD_OUT.search(passage) and not re.search(r":(?: [A-Z]|$)", passage):
-                    stage.pair(question, "query", passage, "passage", "asked-text")
-
-
-def snippets(stage: Stage) -> None:
-    """Small files of Python whose first line is the question."""
-    with stage.source("git:code_extraction"):
-        paths = sorted((stage.package("git-code_extraction") / "python").glob("*.py"))
-        for path in stage.some(paths, 1 << 30):
-            question, code = A.commented(text_of(path))
-            if question:
-                stage.made.group += 1
-                python(stage, A.typed(question), code)
+    return next(iter(E.passages(E.sentences(words), 700))).replace("\n", " ")
 
 
 def tables(stage: Stage) -> None:
@@ -174,12 +141,7 @@ def intents(stage: Stage) -> None:
 def short(stage: Stage, question: str, code: str) -> None:
     """As `python`, for snippets that people have chosen: any size, any statement."""
     code = A.entered(code)
-    if (
-        A.good_question(question)
-        and 6 < len(code) <= A.LONGEST
-        and A.parsed(code)
-        and not A.HELD_OUT.search(code)
-    ):
+    if A.good_question(question) and 6 < len(code) <= A.LONGEST and A.parsed(code) and not NAMED.search(code):
         stage.pair(question, "query", as_function(question, code), "code", "asked-code")
 
 
@@ -243,7 +205,7 @@ def topics(stage: Stage) -> None:
                 name = TOPICS.get(topic, topic.replace("-", " "))
                 stage.made.group += 1
                 for heading, paragraphs, listings in A.examples(text):
-                    if DULL.match(heading) or A.HELD_OUT.search(heading.lower()):
+                    if DULL.match(heading) or NAMED.search(heading.lower()):
                         continue
                     question = topic_question(heading, fields.get("title", ""), name)
                     good = A.good_python if topic in PYTHONIC else A.good_code
@@ -309,7 +271,7 @@ def recipes(stage: Stage) -> None:
             if code:
                 python(stage, A.typed(A.plain(title)), code, "heading-code")
                 body = re.split(r"\n\s*\n", rest)[1:2]
-                told = P.sentences(A.plain(body[0]))[:1] if body and coin(title, 2) else []
+                told = E.sentences(A.plain(body[0]))[:1] if body and coin(title, 2) else []
                 if told and told[0] != title and "Originally" not in told[0]:
                     python(stage, told[0].rstrip("."), code, "heading-code")
 
@@ -354,7 +316,7 @@ def solutions(stage: Stage) -> None:
         ]
         for path in stage.some(paths, 1 << 30):
             language = {".py": "python", ".java": "java", ".js": "javascript"}[path.suffix]
-            question = f"{P.spoken(path.stem)} {language}"
+            question = f"{F.spoken(path.stem)} {language}"
             if sum(len(word) > 2 for word in question.split()) < 3:
                 continue
             code = text_of(path).strip()
@@ -374,7 +336,7 @@ def solutions(stage: Stage) -> None:
         ):
             told = path.parent.parent / ".docs/instructions.md"
             text = re.sub(r"(?m)^#.*$", "", text_of(told)) if told.exists() else ""
-            task = next(iter(P.sentences(A.plain(text.strip().split("\n\n")[0]))), "")
+            task = next(iter(E.sentences(A.plain(text.strip().split("\n\n")[0]))), "")
             stage.made.group += 1
             python(stage, A.typed(task.rstrip(".")), first_parts(text_of(path)), "heading-code")
 
@@ -389,15 +351,10 @@ def samples(stage: Stage) -> None:
             ]
             for path in stage.some(paths, 1 << 30):
                 stage.made.group += 1
-                for function in P.functions(text_of(path)):
+                for function in F.functions(text_of(path)):
                     question = phrasings.question(function.summary, function.name, function.bare)
                     fits = 60 < len(function.bare) <= 1300 and not function.name.startswith("__")
-                    if (
-                        question
-                        and fits
-                        and function.bare not in seen
-                        and not A.HELD_OUT.search(function.bare)
-                    ):
+                    if question and fits and function.bare not in seen and not NAMED.search(function.bare):
                         seen.add(function.bare)
                         stage.pair(question, "query", function.bare, "code", "docstring-code")
 
@@ -423,7 +380,7 @@ def asked_of(older: P.Pairs) -> dict[int, frozenset[str]]:
     return {number: frozenset(each) for number, each in found.items()}
 
 
-def told_functions(older: P.Pairs, asked: dict[int, frozenset[str]]) -> Iterator[tuple[int, str, P.Function]]:
+def told_functions(older: P.Pairs, asked: dict[int, frozenset[str]]) -> Iterator[tuple[int, str, F.Function]]:
     """(number, summary, function) of a pack's short functions that a question can be made for.
 
     The summary is the docstring's; of a function that was packed without one, it is what its questions are about.
@@ -434,7 +391,7 @@ def told_functions(older: P.Pairs, asked: dict[int, frozenset[str]]) -> Iterator
         if kind != code or sizes[number] > LONGEST_MADE:
             continue
         text = older.text(number).decode()
-        function = None if A.HELD_OUT.search(text) else next(iter(P.functions(text)), None)
+        function = None if NAMED.search(text) else next(iter(F.functions(text)), None)
         if function is None:
             continue
         summary = function.summary if function.bare != function.code else ""
@@ -445,18 +402,19 @@ def told_functions(older: P.Pairs, asked: dict[int, frozenset[str]]) -> Iterator
             yield number, summary, function
 
 
-STAGES = (pages, snippets, tables, intents, shells, topics, examples, described, recipes, solutions, samples)
+STAGES = (tables, intents, shells, topics, examples, described, recipes, solutions, samples)
 
-OVERFLOW = "CC BY-SA 3.0 and 4.0 (Stack Overflow)"
 SOURCES = (
-    Source("git:PyMaker", OVERFLOW, 1.0),
-    Source("git:code_extraction", "CC BY-SA 3.0 (Stack Overflow)", 1.0),
     Source("git:codenn", "MIT; CC BY-SA 3.0 (Stack Overflow)", 1.0),
     Source("git:multilingual-conala", "CC BY-SA 4.0 (Stack Overflow)", 1.0),
     Source("git:odex", "CC BY-SA 4.0 (Stack Overflow)", 1.0),
     Source("git:nl2bash", "GPL-3", 1.0),
     Source("git:pure-bash-bible", "MIT", 1.0),
-    Source("git:wikiod", "CC BY-SA 3.0 (Stack Overflow Documentation)", 1.0),
+    Source(
+        "git:wikiod",
+        "Creative Commons; CC BY-SA 3.0 (Stack Overflow Documentation)",
+        1.0,
+    ),
     Source("git:PowerShell-Docs", "CC BY 4.0; code MIT", 1.0),
     Source("git:plotly.py", "MIT", 1.0),
     Source("git:python-cheatsheet", "MIT", 1.0),

@@ -1,8 +1,8 @@
 """Questions and Python functions out of many wheels: a collection of its own, besides that of pair_stages.py.
 
 PACKAGES/wheels has the wheels of pair_sources.WHEELS, PACKAGES/more_wheels those of pair_wheels.WHEELS. What an
-older collection has is left out, and so is a wheel that holds a package which the choice of the encoders' numbers
-is judged on (HELD_OUT).
+older collection has is left out, and so are a wheel that holds a package which the choice of the encoders'
+numbers is judged on (thesphere.train.held_out), and the functions that use one.
 """
 
 import re
@@ -11,12 +11,12 @@ from collections import Counter
 
 from pair_stage import Stage
 
+from thesphere.train import extractors as E
+from thesphere.train import functions as F
+from thesphere.train import held_out
 from thesphere.train import pairs as P
 from thesphere.train import questions as Q
 
-HELD_OUT = set("""networkx ubelt fastcore monty trimesh pyvista dateparser rdflib python_utils textacy holoviews
-    inflect validators pint plotnine parso streamlit django_allauth django_oscar django_cms mayan_edms allauth
-    oscar mayan""".split())  # fmt: skip
 MOST, MOST_OF_FILE, MOST_FILES, MOST_OF_NAME, MOST_OF_QUESTION = 1000, 30, 300, 25, 3
 """Functions of a wheel and of a file, files of a wheel, functions of one name and to one question."""
 SHORTEST, LONGEST, LARGEST_FILE = 60, 2600, 250_000
@@ -57,7 +57,7 @@ def stated(archive: zipfile.ZipFile, names: list[str]) -> str:
     said = licence(archive.read(metadata[0]).decode("utf-8", "replace")) if metadata else ""
     files = [name for name in names if re.search(r"dist-info/(.*/)?(LICEN[CS]E|COPYING)[^/]*$", name, re.I)]
     if family(said) == OTHER and files:
-        said += f" (file: {P.squeezed(archive.read(files[0]).decode('utf-8', 'replace')[:500])})"
+        said += f" (file: {E.squeezed(archive.read(files[0]).decode('utf-8', 'replace')[:500])})"
     return said.strip()
 
 
@@ -77,21 +77,21 @@ def known_bodies(older: P.Pairs) -> tuple[set[str], set[str]]:
     for number in (older.arrays["kind"] == P.KINDS.index("code")).nonzero()[0]:
         text = older.text(number).decode()
         if text.startswith(("def ", "async def ")):
-            texts.add(P.squeezed(text))
-            bodies |= {body_of(function.bare) for function in list(P.functions(text))[:1]}
+            texts.add(E.squeezed(text))
+            bodies |= {body_of(function.bare) for function in list(F.functions(text))[:1]}
     return texts, bodies
 
 
 def holds_held_out(names: list[str]) -> bool:
     """Whether a package held out, or a copy of one, is among a wheel's files."""
     return any(
-        part.partition("-")[0] in HELD_OUT and (place == 0 or re.search("vendor|extern|third", name))
+        part.partition("-")[0] in held_out.PACKAGES and (place == 0 or re.search("vendor|extern|third", name))
         for name in names
         for place, part in enumerate(name.split("/")[:-1])
     )
 
 
-def usable(function: P.Function) -> bool:
+def usable(function: F.Function) -> bool:
     """Whether a function is neither tiny nor huge and its name says something."""
     fits = SHORTEST < len(function.bare) < LONGEST and "\n" in function.bare
     return fits and (not function.name.startswith("__") or function.name == "__call__") and (
@@ -99,9 +99,9 @@ def usable(function: P.Function) -> bool:
     )  # fmt: skip
 
 
-def told(function: P.Function) -> str:
+def told(function: F.Function) -> str:
     """The start of its docstring, or "" for one that says nothing in English."""
-    summary = " ".join(P.sentences(function.summary)[:2])
+    summary = " ".join(E.sentences(function.summary)[:2])
     english = 10 < len(summary) < 300 and summary.count(" ") > 1 and summary[0] not in ":-=>@"
     english = english and summary.isascii() and ">>>" not in summary and not _EMPTY.match(summary)
     if function.code == function.bare and not Q.parted(summary)[0]:  # a comment, not about the function
@@ -151,14 +151,18 @@ def of_wheel(
             continue
         stage.made.group += 1
         taken = 0
-        for function in P.functions(archive.read(path).decode("utf-8", "ignore")):
+        source = archive.read(path).decode("utf-8", "ignore")
+        theirs = held_out.imported(source)
+        for function in F.functions(source):
+            if held_out.uses(function.code, theirs):
+                continue
             if taken < MOST_OF_FILE and add(stage, function, known, named):
                 taken += 1
         count += taken
     return count
 
 
-def add(stage: Stage, function: P.Function, known: tuple[set[str], set[str]], named: Counter) -> bool:
+def add(stage: Stage, function: F.Function, known: tuple[set[str], set[str]], named: Counter) -> bool:
     """Adds a function and its questions, if it is usable and new."""
     texts, bodies = known
     summary, name = told(function), function.name
@@ -169,7 +173,7 @@ def add(stage: Stage, function: P.Function, known: tuple[set[str], set[str]], na
         return False
     body = body_of(function.bare)
     if body in bodies or any(
-        P.squeezed(P.cut(each).decode()) in texts for each in (function.code, function.bare)
+        E.squeezed(P.cut(each).decode()) in texts for each in (function.code, function.bare)
     ):
         return False
     whole = Q.mark(function.bare, 16, 5) < WITH_DOCSTRING and len(function.code) < LONGEST

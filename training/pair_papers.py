@@ -14,7 +14,7 @@ from pair_sources import Source
 from pair_stage import OWN_GROUPS, Stage, coin, ending
 
 from thesphere.errors import FormatError
-from thesphere.train import pairs as P
+from thesphere.train import extractors as E
 from thesphere.train import papers
 
 MOST_OF_A_FILE = 4 << 20
@@ -120,7 +120,7 @@ def text_of(path: Path) -> str:
 
 def paper(stage: Stage, title: str, abstract: str) -> None:
     """One abstract, with its title and, of every third, one of its sentences as what asks for it."""
-    title, parts = P.squeezed(title).rstrip(". "), P.sentences(abstract)
+    title, parts = E.squeezed(title).rstrip(". "), E.sentences(abstract)
     if len(abstract.encode()) < 150 or sum(map(str.isascii, abstract)) < 0.9 * len(abstract):
         return
     stage.made.group += 1
@@ -196,14 +196,14 @@ def medicine(stage: Stage) -> None:
     take(stage, "git:ncbi-disease", found(paths, papers.marked))
     with stage.source("git:MTL-Bioinformatics-2016"):
         for path in small(ending(stage.package("git-MTL-Bioinformatics-2016") / "data/GENIA-pos", ".tsv")):
-            for document in papers.tagged(text_of(path), start="UI"):
+            for document in stage.some(papers.tagged(text_of(path), start="UI"), 1 << 30):
                 parts = [_FIELD.sub("", part) for part in document]
                 if len(parts) > 3 and document[1].startswith("TI"):
                     paper(stage, parts[1], " ".join(parts[2:]))
     with stage.source("git:scibert"):
         root = stage.package("git-scibert") / "data"
         for path in small([*ending(root / "ner/JNLPBA", ".txt"), *ending(root / "pico/ebmnlp", ".txt")]):
-            for first, *others in papers.tagged(text_of(path)):
+            for first, *others in stage.some(papers.tagged(text_of(path)), 1 << 30):
                 paper(stage, first, " ".join(others))
 
 
@@ -219,7 +219,8 @@ def keyphrases(stage: Stage) -> None:
         take(stage, f"git:KeywordExtractor-Datasets {name}", rows)
     with stage.source("git:bibliometrixData"):
         for path in small(ending(stage.package("git-bibliometrixData") / "data", ".rda")):
-            for title, abstract in bibliography(list(papers.columns(path.read_bytes()))):
+            rows = bibliography(list(papers.columns(path.read_bytes())))
+            for title, abstract in stage.some(rows, 1 << 30):
                 paper(stage, lowered(title), lowered(abstract))
 
 
@@ -245,7 +246,7 @@ def lowered(text: str) -> str:
     """A text in capitals alone as small letters, sentences with a capital."""
     if not text.isupper():
         return text
-    return " ".join(part.capitalize() for part in P.sentences(text))
+    return " ".join(part.capitalize() for part in E.sentences(text))
 
 
 def articles(stage: Stage) -> None:
@@ -258,7 +259,7 @@ def articles(stage: Stage) -> None:
     with stage.source("git:CRAFT"):
         for path in stage.some(small(ending(stage.package("git-CRAFT") / "articles/txt", ".txt")), 1 << 30):
             title, _, body = text_of(path).partition("\n")
-            parts = [part for part in map(P.squeezed, body.split("\n\n")) if len(part) > 120]
+            parts = [part for part in map(E.squeezed, body.split("\n\n")) if len(part) > 120]
             if parts:
                 paper(stage, title, " ".join(parts[:3]))
                 stage.prose("", parts[3:], share=0.6)
@@ -279,7 +280,7 @@ def textbooks(stage: Stage) -> None:
     with stage.source("git:biology-book"):
         for path in stage.some(small(ending(stage.package("git-biology-book") / "contents", ".md")), 1 << 30):
             text = _MARKS.sub(r"\1", text_of(path))
-            for heading, paragraphs in P.sections(text):
+            for heading, paragraphs in E.sections(text):
                 kept = [part for part in paragraphs if not _DEBRIS.search(part)]
                 if kept and not _EXERCISE.search(heading):
                     stage.prose(heading, kept)
@@ -294,7 +295,7 @@ def health(stage: Stage) -> None:
             except FormatError:
                 continue
             for question, paragraphs in rows:
-                passages = list(P.passages(paragraphs, 1100))[: 1 + coin(question, 2)]
+                passages = list(E.passages(paragraphs, 1100))[: 1 + coin(question, 2)]
                 stage.made.group += 1
                 for passage in passages:
                     stage.pair(question, "query", passage, "passage", "question-passage")
@@ -309,7 +310,7 @@ def vocabularies(stage: Stage) -> None:
     for name, folder in ONTOLOGIES.items():
         with stage.source(f"git:{name}"):
             rows = [row for path in small(ending(stage.package(f"git-{name}") / folder, ".obo"))
-                    for row in P.terms(text_of(path))]  # fmt: skip
+                    for row in E.terms(text_of(path))]  # fmt: skip
             for word, meaning, others in stage.some(rows, 12_000, 8):
                 if word in seen or not meaning:
                     continue

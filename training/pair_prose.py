@@ -18,7 +18,7 @@ from pair_sources import Source
 from pair_stage import Stage, ending, read
 
 from thesphere.train import clozes as C
-from thesphere.train import pairs as P
+from thesphere.train import extractors as E
 from thesphere.train import papers
 from thesphere.train.questions import mark
 
@@ -27,7 +27,6 @@ REPOSITORIES = (
     Repository("ymcui/cmrc2018", "c0eb1b6ba219847457e6af3180da722bbeb656af", ("squad-style-data",)),
     Repository("DRCKnowledgeTeam/DRCD", "b944790de5af02c5fbb7cd9cb1473d27d169eebf"),
     Repository("SkelterLabsInc/JaQuAD", "23f5d72cc273c49b35e2d9efe0f51757aa1770bd", ("data/train",)),
-    Repository("TQuad/turkish-nlp-qa-dataset", "3bece60f62569182476fe00683793745ba92c32e"),
     Repository("husseinmozannar/SOQAL", "1229d34aa2b7a0b9a2e4858c9268e68f45d7e3c4", ("data",)),
     Repository("ipipan/poquad", "1cf5a6e9e4be76735b33cb5c2047972a4a0efb0f"),
     Repository("liafacom/faquad", "6ad978f20672bb41625b3b71fbe4a88b893d0a86", ("data",)),
@@ -94,7 +93,6 @@ SOURCES = (
     Source("git:cmrc2018", "CC BY-SA 4.0", 1.0),
     Source("git:DRCD", "CC BY-SA 3.0", 1.0),
     Source("git:JaQuAD", "CC BY-SA 3.0", 1.0),
-    Source("git:turkish-nlp-qa-dataset", "none stated; texts of Wikipedia, CC BY-SA", 1.0),
     Source("git:SOQAL (ARCD)", f"MIT; {WIKIPEDIA}", 1.0),
     Source("git:poquad", f"GPL-3; {WIKIPEDIA}", 1.0),
     Source("git:faquad", "CC BY 4.0 (FaQuAD)", 1.0),
@@ -172,7 +170,7 @@ def cleaned(paragraphs: Iterable[list[str]]) -> list[list[str]]:
     """What of paragraphs is prose; of a paragraph that is mostly not, nothing."""
     kept = []
     for paragraph in paragraphs:
-        fine = [each for each in map(P.squeezed, paragraph) if good(each)]
+        fine = [each for each in map(E.squeezed, paragraph) if good(each)]
         if fine and len(fine) * 2 >= len(paragraph):
             kept.append(fine)
     return kept
@@ -317,7 +315,7 @@ def laws(root: Path) -> Iterator[Article]:
         sections = []
         for part in re.split(r"\n#{2,6} ", body)[1:]:
             heading, _, rest = part.partition("\n")
-            paragraphs = [re.sub(r"^\(\d+\w?\) ", "", P.squeezed(each)) for each in rest.split("\n\n")]
+            paragraphs = [re.sub(r"^\(\d+\w?\) ", "", E.squeezed(each)) for each in rest.split("\n\n")]
             sections.append((heading.strip(), cleaned(C.sentences(each) for each in paragraphs if each)))
         yield Article("de", short[1].strip() if short else "", sections)
 
@@ -434,8 +432,8 @@ def ask_paragraph(stage: Stage, article: Article, context: str, asked: list[tupl
     pieces = [paragraphs] if whole else list(C.pieces(paragraphs, lambda count: LENGTHS[-1], 100))
     numbers: dict[int, int | None] = {}
     for question, answer in asked:
-        answer = P.squeezed(answer)
-        at = next((n for n, piece in enumerate(pieces) if answer in P.squeezed(joined(piece, lang))), None)
+        answer = E.squeezed(answer)
+        at = next((n for n, piece in enumerate(pieces) if answer in E.squeezed(joined(piece, lang))), None)
         if at is None and whole:
             at = 0
         if at is None:
@@ -443,7 +441,7 @@ def ask_paragraph(stage: Stage, article: Article, context: str, asked: list[tupl
         if at not in numbers:
             numbers[at] = put(stage, article, "", pieces[at])
         ask(
-            stage, numbers[at], P.squeezed(question).replace(" ?", "?").strip("- "), "query", "question", lang
+            stage, numbers[at], E.squeezed(question).replace(" ?", "?").strip("- "), "query", "question", lang
         )
     for at, number in numbers.items():
         if at % 2 == mark(context, 2):
@@ -477,9 +475,6 @@ def prose(stage: Stage) -> None:
     squad(stage, "git:cmrc2018", "zh", ending(root("cmrc2018") / "squad-style-data", ".json"))
     squad(stage, "git:DRCD", "zh", ending(root("DRCD"), "dev.json", "test.json"))
     squad(stage, "git:JaQuAD", "ja", ending(root("JaQuAD") / "data/train", ".json"))
-    squad(
-        stage, "git:turkish-nlp-qa-dataset", "tr", ending(root("turkish-nlp-qa-dataset"), "train-v0.1.json")
-    )
     squad(stage, "git:SOQAL (ARCD)", "ar", ending(root("SOQAL") / "data", "arcd-train.json"))
     squad(stage, "git:poquad", "pl", [root("poquad") / "data.json"])
     squad(stage, "git:faquad", "pt", [root("faquad") / "data/train.json"])

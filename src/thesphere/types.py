@@ -19,7 +19,7 @@ class Cost:
     """What an answer cost: part of every answer.
 
     Attributes:
-        bytes_scanned: bytes of codes, lists and text that were read for it.
+        bytes_scanned: bytes of codes, lists and text that were read for it, without those of rows scored again.
         bytes_stored: bytes that a full reading of the same structures would have cost.
         points_scanned: rows whose bound or score was evaluated.
         rescored: rows that were scored again in float64.

@@ -14,6 +14,7 @@ from thesphere.geometry import Zones, angles, generator
 from thesphere.neighbours.graph import Edges, Neighbours
 from thesphere.neighbours.search import nearest
 from thesphere.progress import SILENT, Progress
+from thesphere.runtime import precision_of
 
 Start = Literal["spectral", "pca"]
 NEIGHBOURS = 10  # that attract a point
@@ -78,12 +79,12 @@ def chart(
     kinds = checked_roles(roles, count)
     if neighbours is None and count > 1 and (steps or (isinstance(start, str) and start == "spectral")):
         neighbours = nearest(embeddings, NEIGHBOURS, key=key)
-    positions = _start(embeddings, neighbours, start, key)
+    positions = _start(embeddings, neighbours, start, key).astype(precision_of("layout"), copy=False)
     if zones is not None:
         positions = into_zones(positions, zones, kinds)
     if neighbours is not None and count > 1 and steps:
         scales = scales_of(zones, kinds, TIGHTNESS)
-        noise = generator(key, 1).standard_normal(positions.shape, np.float32)
+        noise = generator(key, 1).standard_normal(positions.shape, positions.dtype)
         positions += 0.1 * scales[:, None] * noise  # parts duplicates
         positions = descend(
             on_sphere(positions),

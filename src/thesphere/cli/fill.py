@@ -79,7 +79,8 @@ def fill(
     chart
         Where directions come from: graph (the default) keeps neighbours together, pca is the fastest.
     instructions
-        Names of sources, * and ? allowed, whose points are kept around the north pole; of a collection.
+        Names of sources or of folders above them, * and ? allowed, whose points are kept around the north pole;
+        of a collection.
     questions
         The same around the south pole.
     steps

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from thesphere.cli.console import Bar, Json, count_words, put_json, size_words, talk
+from thesphere.cli.console import Bar, Json, count_words, finite, put_json, size_words, talk
+from thesphere.cli.questions import read_questions
 from thesphere.sphere import Sphere
 
 
@@ -16,6 +17,7 @@ def roots(
     method: Literal["kmeans", "shells", "potts", "ising", "alternating_axis"] = "kmeans",
     substring: Annotated[float | None, Parameter(show_default=False)] = None,
     metric: Literal["cosine", "ip"] | None = None,
+    queries: str | None = None,
     key: int = 0,
     json: Json = False,
 ) -> int:
@@ -36,6 +38,10 @@ def roots(
         Weight of shared substrings, 0 to 1, in what potts and ising keep together.
     metric
         What the cells are for: cosine (the default) or ip, the inner product of vectors as they are.
+    queries
+        Questions like those that will be asked, a thousand or more, which the index is calibrated on: a text file
+        with one a line, or a .npy file of their vectors. Some hundreds stay with the index, for when it is built
+        again by itself. Without them points stand in, with stricter rules.
     key
         Seed of all that is drawn.
     json
@@ -43,11 +49,17 @@ def roots(
     """
     with Sphere.open(collection) as sphere, Bar() as bar:
         made = sphere.build_roots(
-            metric=metric, partitions=partitions, method=method, substring=substring, key=key, progress=bar
+            metric=metric,
+            partitions=partitions,
+            method=method,
+            substring=substring,
+            key=key,
+            queries=None if queries is None else read_questions(queries),
+            progress=bar,
         )
-        index = str(sphere.index)
+        index, quality = sphere.index, sphere.index and sphere.index.quality
     cells = made.cells
-    assert cells is not None
+    assert cells is not None and quality is not None
     told = {
         "points": len(made),
         "cells": len(cells),
@@ -56,13 +68,19 @@ def roots(
         "roots_bytes": cells.roots.nbytes,
         "compression": cells.roots.compression(len(made), made.width),
         "largest_cell": int(cells.sizes.max()),
+        "cut": finite(quality.cut),
+        "cut_sample": quality.sample,
+        "balance": quality.balance,
+        "purity": finite(quality.purity),
         "metric": made.metric,
         "calibrated_on": made.calibrations[0].source if made.calibrations else "nothing",
+        "calibration_queries": made.calibrations[0].queries if made.calibrations else 0,
     }
     if json:
         put_json(told)
     talk(
         f"{collection}: {index}; {size_words(made.nbytes)}, of which the roots are "
-        f"{size_words(cells.roots.nbytes)}; {count_words(int(cells.sizes.max()), 'point')} in the largest cell"
+        f"{size_words(cells.roots.nbytes)}; {count_words(int(cells.sizes.max()), 'point')} in the largest cell; "
+        f"{quality}"
     )
     return 0

@@ -3,7 +3,6 @@
 import os
 import re
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from thesphere.cli.console import (
     Flag,
     Json,
     Size,
+    count_words,
     misuse,
     put_json,
     shown_path,
@@ -20,7 +20,8 @@ from thesphere.cli.console import (
     talk,
     terminal_width,
 )
-from thesphere.errors import InputError, NotFoundError
+from thesphere.cli.questions import read_array
+from thesphere.errors import InputError
 from thesphere.readers import analysis_text, path_of
 from thesphere.sphere import Hit, Hits, Sphere
 
@@ -38,6 +39,9 @@ def search(
     vectors: bool | None = None,
     contains: str | None = None,
     vector: str | None = None,
+    source: Annotated[list[str] | None, Parameter(name=["--source", "-s"], negative="")] = None,
+    modality: Annotated[list[str] | None, Parameter(negative="")] = None,
+    within: float | None = None,
     recall: float | None = None,
     exact: Flag = False,
     budget: Size | None = None,
@@ -64,13 +68,21 @@ def search(
         Find this byte string instead: text with \\xNN, \\n, \\r, \\t, \\0 and \\\\, or hex:CAFE.
     vector
         Find what is near this vector instead: a .npy file of one row, from the encoder that made the embeddings.
+    source
+        Only sources of this name, or below a folder of this name; * and ? allowed. Again for further ones.
+    modality
+        Only text, code, row or binary. Again for further ones.
+    within
+        Find all points whose cosine (or inner product, where the index is of that) with the question's vector or
+        --vector is at least this; -k of them are shown, and told how many there are.
     recall
         The mean share of the true best answers that an index has to find, 0 to 1 (default: 0.95). Only where
         vectors take part and the collection has an index; all other answers are exact.
     exact
         Leave the index out: prove the answer.
     budget
-        What the index may read at most, as in 64MiB.
+        What the index may read at most, as in 64MiB: choosing cells, and their coded rows. Too little for the
+        former reads nothing of it, and says how much that is.
     explain
         Tell how the answer came about.
     verify
@@ -92,9 +104,20 @@ def search(
         raise misuse("--vectors is about a question; leave it out with --contains or --vector")
     if exact and (recall is not None or budget is not None):
         raise misuse("--exact excludes --recall and --budget; leave them out")
-    asked: dict[str, Any] = {"k": k, "recall": recall, "exact": exact, "budget": budget}
+    if within is not None:
+        spare = {"--contains": contains, "--vectors": vectors, "--recall": recall, "--budget": budget}
+        for name, one in {**spare, "--exact": exact or None}.items():
+            if one is not None:
+                raise misuse(f"--within finds all points, exactly, by vectors alone; leave {name} out")
+    only: dict[str, Any] = {"sources": source or (), "modality": modality or ()}
+    asked: dict[str, Any] = {"k": k, "recall": recall, "exact": exact, "budget": budget, **only}
     with Sphere.open(collection) as sphere:
-        if contains is not None:
+        if within is not None:
+            near: dict[str, Any] = (
+                {"query": " ".join(query)} if vector is None else {"vector": read_vector(vector)}
+            )
+            hits = sphere.within(**near, score=within, limit=k, **only)
+        elif contains is not None:
             hits = sphere.search(contains=parse_bytes(contains), **asked)
         elif vector is not None:
             hits = sphere.search(vector=read_vector(vector), **asked)
@@ -121,15 +144,7 @@ def read_vector(name: str) -> np.ndarray:
     Raises:
         NotFoundError: there is no such file; InputError: it is no array of numbers, or has more rows than one.
     """
-    if not Path(name).is_file():
-        raise NotFoundError(f"there is no file {name}; give a .npy file that holds one vector")
-    try:
-        loaded = np.load(name, allow_pickle=False)
-        if not isinstance(loaded, np.ndarray):
-            raise ValueError("an archive")
-        rows = np.atleast_2d(loaded)
-    except (ValueError, OSError, EOFError, MemoryError) as error:
-        raise InputError(f"{name} is not a sound .npy file; write it with numpy.save") from error
+    rows = np.atleast_2d(read_array(name, "a .npy file that holds one vector"))
     if rows.ndim != 2 or len(rows) != 1:
         raise InputError(f"{name} has shape {list(rows.shape)}; give one vector, [D] or [1, D]")
     return rows[0]
@@ -180,15 +195,20 @@ def show(sphere: Sphere, hits: Hits, *, explain: bool = False, most: int | None 
     if explain:
         put_line((hits.explain(), ""))
     if not hits:
-        put_line((f"nothing found for {_clean(str(hits.request))}", ""))
+        only = f" ({hits.request.filter})" if hits.request.filter else ""
+        put_line((f"nothing found for {_clean(str(hits.request) + only)}", ""))
+    if hits.status == "partial" and not explain:
+        put_line((str(hits.account["why it stopped"]), ""))
     put_line((closing(hits), "dim"))
 
 
 def closing(hits: Hits) -> str:
-    """The last line of an answer: its status, its gap and what it cost."""
-    cost = hits.cost
+    """The last line of an answer: its status, its gap and what it cost; of a radius search how many there are."""
+    cost, within = hits.cost, ""
+    if hits.total is not None:
+        within = f"{count_words(hits.total, 'point')} at {hits.request.within:g} or more, {len(hits)} shown; "
     return (
-        f"{hits.status}, gap {hits.gap:.3g}; looked at {size_words(cost.bytes_scanned)} of"
+        f"{within}{hits.status}, gap {hits.gap:.3g}; looked at {size_words(cost.bytes_scanned)} of"
         f" {size_words(cost.bytes_stored)}, {cost.milliseconds:.1f} ms"
     )
 

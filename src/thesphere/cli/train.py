@@ -88,10 +88,9 @@ def entropy(
     like
         The sizes and steps that small or large was trained with.
     start
-        Where to start from: shipped (the weights of small), large, or the path of weights. Without it, from
-        nothing.
+        Where to start from: shipped (the weights of small), large, or the path of weights. Without it, nothing.
     minutes
-        Train for as many steps as fit in so many minutes (10).
+        Train for as many steps as fit in so many minutes.
     steps
         Train for so many steps instead.
     width
@@ -182,7 +181,7 @@ def encoder(
     out: str,
     kind: Literal["sphere-light", "sphere"] = "sphere-light",
     start: Start = "",
-    teacher: str = "",
+    teacher: Annotated[str, Parameter(show_default=False)] = "",
     minutes: float = 10.0,
     steps: int | None = None,
     width: int | None = None,
@@ -210,21 +209,21 @@ def encoder(
     kind
         sphere-light (the default) or sphere, whose layers have attention.
     start
-        Where to start from: shipped (the weights of that kind), or the path of weights. Without it, from nothing.
+        Where to start from: shipped (the weights of that kind), or the path of weights. Without it, nothing.
     teacher
-        An encoder whose vectors are learned as well: minilm, sphere ... (none).
+        An encoder whose vectors are learned as well: minilm, sphere, lsa ... Without it, none.
     minutes
-        Train for as many steps as fit in so many minutes (10).
+        Train for as many steps as fit in so many minutes.
     steps
         Train for so many steps instead.
     width
-        Of the network, a multiple of 64 up to 1024.
+        Of the network, a multiple of 64 up to 1024 (384).
     layers
-        One after the other.
+        One after the other (6; sphere: 4).
     rows
         Rows of the table of character n-grams.
     batch
-        Pairs of a step, a multiple of 4 (128).
+        Pairs of a step, a multiple of 4.
     rate
         Share of the usual learning rates.
     seed

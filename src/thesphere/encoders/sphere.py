@@ -19,50 +19,24 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from thesphere.encoders import kernels
+from thesphere.encoders import cuts, kernels
+from thesphere.encoders.description import Description
 from thesphere.encoders.joining import Joining
 from thesphere.errors import FormatError, InputError, NotFoundError
 from thesphere.nn import grams, integer
-from thesphere.nn.sphere_shape import WINDOW, SphereShape, checked_sphere_shape, lengthening, places
+from thesphere.nn.sphere_shape import SphereShape, checked_sphere_shape, lengthening, places
 from thesphere.nn.tiles import tiles_allowed
+from thesphere.nn.weights import WEIGHTS, shipped_weights
 from thesphere.room import Room
 
 VERSION = 2  # of the arithmetic; another one would make other vectors of the same weights
 SHA256 = {
-    "sphere": "702ebdd8393b722c67851872244978bdd30ce3724e1f64f409df5a3ab9d310bd",
-    "sphere-light": "89dec365ccbf156dae31a810b150293ed7cbdf7970d790d35e0b498f65bbb101",
+    "sphere": "a0c60680b36a800147254048ca2243de11255da1bd3762e71b6769388065542f",
+    "sphere-light": "23d2a8cb1c7e2aba2a71b885522e39eccd8020b8441274316ca0a2046cbe68b5",
 }
 """Of the weights that come with the package, beside this file."""
 JOINING = {"sphere": Joining(1.1), "sphere-light": Joining(0.56)}
-WEIGHTS = "weights.safetensors"
-"""What `thesphere train encoder` calls the weights in the folder that it writes."""
 MOST_BYTES = 1 << 28  # of a file of weights
-BATCH = 384  # patches that pass through the layers together, or one window; no result depends on it
-PIECE = 1 << 18  # bytes that are cut into patches at once; a longer text is cut behind a blank
-
-
-@dataclass(frozen=True, eq=False)
-class Description:
-    """What the encoder sees in one text, patch by patch.
-
-    Attributes:
-        at: int64 [P], the first byte of each patch; it ends where the next one begins.
-        embeddings: float32 [P, D], pre-norm; their mean over the patches is the text's, up to 8-bit rounding.
-        prominence: float32 [P], above 0: the weight of each patch, which is a factor of its embedding.
-        shells: float32 [P, S], probabilities of the shells from the innermost to the outermost.
-        cones: float32 [P, C], affinities to the cones; they sum to 1.
-    """
-
-    at: np.ndarray
-    embeddings: np.ndarray
-    prominence: np.ndarray
-    shells: np.ndarray
-    cones: np.ndarray
-
-    @property
-    def shell(self) -> np.ndarray:
-        """int64 [P], the most probable shell of each patch."""
-        return self.shells.argmax(1)
 
 
 _Sums = tuple[
@@ -115,7 +89,7 @@ class SphereEncoder:
             counts, room = np.zeros(len(texts), np.int64), Room()
             for owner, patches in self._read(texts):
                 np.add.at(counts, owner, np.diff(patches.begins))
-                for begins, window_owner in _windows(patches.begins):
+                for begins, window_owner in cuts.windows(patches.begins):
                     h, prominence = self._forward(patches, begins, room)
                     kernels.pool(h, prominence, begins - begins[0], owner[window_owner], pooled)
             out = np.empty((len(texts), self.width), np.float32)
@@ -135,9 +109,9 @@ class SphereEncoder:
         """
         shape, done, offset, room = self.shape, [], 0, Room()
         try:
-            for piece in _pieces(text):
+            for piece in cuts.pieces(text):
                 _, patches = next(self._read([piece]))
-                for begins, _ in _windows(patches.begins):
+                for begins, _ in cuts.windows(patches.begins):
                     h, prominence = self._forward(patches, begins, room)
                     levels, sizes = np.empty(h.shape, np.int8), np.empty(len(h), np.float32)
                     kernels.quantise(h, levels, sizes)
@@ -185,11 +159,11 @@ class SphereEncoder:
         return places(self.shape)
 
     def _read(self, texts: Sequence[bytes]) -> Iterator[tuple[np.ndarray, grams.Patches]]:
-        """(whose each piece is, the patches of the pieces), about PIECE bytes at a time."""
+        """(whose each piece is, the patches of the pieces), about `cuts.PIECE` bytes at a time."""
         pieces, owner, held = [], [], 0
         for text, data in enumerate(texts):
-            for piece in _pieces(data):
-                if held + len(piece) > PIECE and pieces:
+            for piece in cuts.pieces(data):
+                if held + len(piece) > cuts.PIECE and pieces:
                     yield np.array(owner, np.int64), self._patches(pieces)
                     pieces, owner, held = [], [], 0
                 pieces.append(piece)
@@ -300,12 +274,7 @@ def shipped(kind: str) -> SphereEncoder:
         FormatError: they are missing or not what was shipped.
     """
     path = Path(__file__).with_name(f"{kind.replace('-', '_')}.safetensors")
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise FormatError(f"{path} cannot be read ({error.strerror}): reinstall thesphere") from None
-    if hashlib.sha256(data).hexdigest() != SHA256[kind]:
-        raise FormatError(f"{path} is damaged, its SHA-256 is another: reinstall thesphere")
+    data = shipped_weights(path, SHA256[kind])
     return load_sphere(data, kind, id_of(kind, SHA256[kind]), str(path))
 
 
@@ -355,41 +324,6 @@ def _bytes(path: Path) -> bytes:
         ) from None
     except MemoryError:
         raise InputError(f"too little memory for the weights {path}") from None
-
-
-def _pieces(text: bytes) -> Iterator[bytes]:
-    """The text, cut behind blanks where it is longer than PIECE; where there is none, between characters."""
-    first = 0
-    while len(text) - first > PIECE:
-        last = first + PIECE
-        cut = max(text.rfind(b" ", first, last), text.rfind(b"\n", first, last)) + 1
-        if not cut:
-            cut = last
-            while cut > last - 3 and text[cut] & 0xC0 == 0x80:
-                cut -= 1
-        yield text[first:cut]
-        first = cut
-    yield text[first:]
-
-
-def _windows(begins: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Batches of windows that follow one another: (first patch of each and the end of the last, whose each is).
-
-    The windows of a text are as even as can be.
-    """
-    sizes, owners = [], []
-    for owner, count in enumerate(np.diff(begins).tolist()):
-        windows = -(-count // WINDOW)
-        cuts = [count * window // windows for window in range(windows + 1)] if windows else []
-        sizes += [after - before for before, after in zip(cuts[:-1], cuts[1:], strict=True)]
-        owners += [owner] * windows
-    first, at = 0, 0
-    while first < len(sizes):
-        ends = [at + sizes[first]]
-        while first + len(ends) < len(sizes) and ends[-1] + sizes[first + len(ends)] - at <= BATCH:
-            ends.append(ends[-1] + sizes[first + len(ends)])
-        yield np.array([at, *ends], np.int64), np.array(owners[first : first + len(ends)], np.int64)
-        first, at = first + len(ends), ends[-1]
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

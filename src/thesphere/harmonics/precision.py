@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from thesphere.errors import InputError, MissingExtra
+from thesphere.runtime import jax_precision, precision_of
 
 try:
     import jax
@@ -18,7 +19,8 @@ try:
 except ImportError:
     raise MissingExtra("spherical harmonics", "jax") from None
 
-PRECISIONS = ("float32", "float64")
+PRECISE = precision_of("harmonics")
+RESULTS = ("float32", "float64")
 
 
 def in_float64(function: Callable[..., Any], *arrays: Any, dtype: str | None = None, **options: Any) -> Any:
@@ -36,10 +38,10 @@ def in_float64(function: Callable[..., Any], *arrays: Any, dtype: str | None = N
             no array of numbers.
     """
     given = next((array for array in arrays if isinstance(array, jax.Array)), None)
-    if dtype not in (None, *PRECISIONS):
+    if dtype not in (None, *RESULTS):
         raise InputError(f"the precision is {dtype!r}; give 'float64' or 'float32'")
     usual = "float64" if jax.config.read("jax_enable_x64") else "float32"
-    with jax.enable_x64(True):
+    with jax_precision("harmonics"):
         results = function(*map(_wide, arrays), **options)
         if given is not None:
             usual = "float64" if given.dtype == "float64" else "float32"
@@ -57,7 +59,7 @@ def real_numbers(array: Any) -> np.ndarray:
     plain = np.asarray(array)
     if plain.dtype.kind not in "biuf":
         raise InputError(f"an array of {plain.dtype} was given; give real numbers")
-    plain = plain.astype(np.float64, copy=False)
+    plain = plain.astype(PRECISE, copy=False)
     if not np.isfinite(plain).all():
         raise InputError("an array holds NaN or infinity; give finite numbers")
     return plain
@@ -68,7 +70,7 @@ def _wide(array: Any) -> Any:
         return real_numbers(array)
     if np.dtype(array.dtype).kind == "c":
         raise InputError(f"an array of {array.dtype} was given; give real numbers")
-    return _cast(array, "float64")
+    return _cast(array, PRECISE)
 
 
 def _cast(array: Any, precision: str) -> Any:

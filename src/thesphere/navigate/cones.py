@@ -6,6 +6,7 @@ import numpy as np
 
 from thesphere.geometry import angular_density, cone_width
 from thesphere.navigate.peaks import Peaks
+from thesphere.runtime import precision_of
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,6 @@ def open_cones(peaks: Peaks, activations: np.ndarray, shape: Shape) -> Cones:
 
 
 def _units(rows: np.ndarray) -> np.ndarray:
-    wide = np.asarray(rows, np.float64)
+    wide = np.asarray(rows, precision_of("angles"))
     lengths = np.linalg.norm(wide, axis=1, keepdims=True)
     return np.divide(wide, lengths, out=np.zeros_like(wide), where=lengths > 0)

@@ -12,7 +12,9 @@ import numpy as np
 
 from thesphere.errors import InputError
 from thesphere.neighbours.graph import Edges
+from thesphere.runtime import precision_of
 
+PRECISE = precision_of("energies")
 TERMS = ("semantic", "radial", "graph", "entropy", "path", "harmonic")
 FARTHEST = 6  # hops that are followed; what lies beyond counts as one more
 CONSISTENT = 1.4826  # median absolute deviation of a normal distribution: standard deviation / 1.4826
@@ -72,12 +74,12 @@ class Weights:
 
 def semantic(scores: np.ndarray) -> np.ndarray:
     """Minus the score: float64 [M]."""
-    return -np.asarray(scores, np.float64)
+    return -np.asarray(scores, PRECISE)
 
 
 def radial(radii: np.ndarray, radius: float) -> np.ndarray:
     """(r - r_q)^2: float64 [M], 0 where the candidate lies on the query's shell."""
-    return (np.asarray(radii, np.float64) - radius) ** 2
+    return (np.asarray(radii, PRECISE) - radius) ** 2
 
 
 def entropy(entropies: np.ndarray) -> np.ndarray:
@@ -85,7 +87,7 @@ def entropy(entropies: np.ndarray) -> np.ndarray:
 
     The earlier sign preferred high entropy, against its own text.
     """
-    nats = np.asarray(entropies, np.float64)
+    nats = np.asarray(entropies, PRECISE)
     known = nats[~np.isnan(nats)]
     return np.where(np.isnan(nats), np.median(known) if len(known) else 0.0, nats)
 
@@ -108,7 +110,7 @@ def graph(edges: Edges, rows: np.ndarray, base: np.ndarray) -> np.ndarray:
     where = np.minimum(np.searchsorted(rows, targets, sorter=order), len(rows) - 1)
     heads = order[where]
     joined = (rows[heads] == targets) & (heads != tails)
-    pulls = weights[joined].astype(np.float64) * share[heads[joined]]
+    pulls = weights[joined].astype(PRECISE) * share[heads[joined]]
     return -np.bincount(tails[joined], pulls, minlength=len(rows))
 
 
@@ -123,7 +125,7 @@ def path(edges: Edges, rows: np.ndarray, start: int) -> np.ndarray:
         hops[front] = hop
         if not len(front) or (hops[rows] <= FARTHEST).all():
             break
-    return hops[rows].astype(np.float64)
+    return hops[rows].astype(PRECISE)
 
 
 def harmonic(amplitudes: np.ndarray) -> np.ndarray:
@@ -132,7 +134,7 @@ def harmonic(amplitudes: np.ndarray) -> np.ndarray:
     The intensity is the squared amplitude, with the amplitude's sign: where the field speaks against a place
     the square alone would attract to it.
     """
-    wide = np.asarray(amplitudes, np.float64)
+    wide = np.asarray(amplitudes, PRECISE)
     return -wide * np.abs(wide)
 
 
@@ -144,7 +146,7 @@ def scaled(energies: np.ndarray) -> np.ndarray:
     Where more than half are equal (hops, springs) that deviation is 0, and 1.2533 times the mean absolute
     deviation takes its place. Where all are equal: 0.
     """
-    values = np.asarray(energies, np.float64)
+    values = np.asarray(energies, PRECISE)
     if not len(values):
         return values
     largest = np.abs(values).max() or 1.0
@@ -166,7 +168,8 @@ def boltzmann(energies: np.ndarray) -> np.ndarray:
     """exp(-e) / sum exp(-e): float64 [M], 0 or more, sum 1."""
     if not len(energies):
         return np.zeros(0)
-    share = np.exp(np.min(energies) - energies)
+    values = np.asarray(energies, PRECISE)
+    share = np.exp(values.min() - values)
     return share / share.sum()
 
 

@@ -53,12 +53,12 @@ class Navigation:
         terms: each term that has a weight, scaled (in kT, before its weight), float64 [h].
         cones: strongest peak first.
         activations: float64 [K0], by root.
-        budget: bytes that might have been read.
+        budget: bytes of coded rows that might have been read.
         status: whether the candidates that were ranked (the k best by score; more where other terms have a
             weight) are those of full enumeration: "exact" (proved), "probable" (calibrated), "partial".
         gap: how much better than the last of the candidates a row that was not read could score at most.
         stopped: why it stopped, a sentence.
-        cost: bytes of codes and points that were read.
+        cost: bytes of coded rows and points that were read, without what choosing cells reads.
     """
 
     ids: np.ndarray
@@ -77,6 +77,12 @@ class Navigation:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @classmethod
+    def nothing(cls, budget: int, stopped: str) -> "Navigation":
+        """That nothing was read, and why."""
+        none, ids = np.zeros(0), np.zeros(0, np.int64)
+        return cls(ids, none, none, none, ids, {}, (), none, budget, "partial", np.inf, stopped, Cost())
 
     def explain(self) -> tuple[list[str], dict[str, Any]]:
         """(lines to read, the same as a dictionary that JSON can hold)."""

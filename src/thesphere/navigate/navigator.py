@@ -15,13 +15,13 @@ from thesphere.navigate.opening import Aim, Index, Opened, spend
 from thesphere.navigate.peaks import Peaks, activate, detect_peaks, held
 from thesphere.neighbours.graph import Edges
 from thesphere.norms import row_norms
+from thesphere.roots.calibrate import MADE_OF
 from thesphere.roots.stop import EVERYTHING
 from thesphere.runtime import BudgetConfig
 from thesphere.scan.rows import as_rows
 from thesphere.types import Cost, Status
 
 POOL = 64  # candidates that are ranked where other terms than the semantic one count, or 4 k
-_ON = {"queries": "queries like those that it serves", "points": "points alone, which stands in for queries"}
 NEEDS = {"graph": "edges", "entropy": "entropies", "path": "edges", "harmonic": "positions"}
 
 
@@ -105,7 +105,8 @@ class Navigator:
             query: [D].
             k: 0 or more.
             budget: bytes of coded rows to read at most, in place of the configuration's; without `recall` all
-                of it is spent if there is that much to read.
+                of it is spent if there is that much to read. What choosing cells reads is the same for every
+                query and not in it.
             recall: stop as soon as the index's calibrated rule for this mean recall allows.
             radius: the query's, for the radial term; needed with radii of a filling, else its norm.
             text: the query's bytes: roots whose sketches show its rare n-grams are excited.
@@ -224,7 +225,7 @@ class Navigator:
                 "probable",
                 gap,
                 f"after {opened} cells the rule for a recall of {recall} had enough; it was calibrated on "
-                + _ON[self.index.calibrated_on(kept)],
+                + MADE_OF[self.index.calibrated_on(kept)],
             )
         return "partial", gap, f"the budget was spent, with {int(left.sum())} cells not read to their end"
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from thesphere.navigate.budget import Plan, plan
 from thesphere.navigate.cones import Cones
+from thesphere.roots.calibrate import Source
 from thesphere.roots.stop import Stop, checkpoints, settle
 from thesphere.runtime import BudgetConfig
 from thesphere.scan import Metric, Part, bounds, encode
@@ -54,8 +55,8 @@ class Index(Protocol):
         """The calibrated rule for a mean recall of the first k."""
         ...
 
-    def calibrated_on(self, k: int) -> str:
-        """What that rule was calibrated on, "queries" or "points"."""
+    def calibrated_on(self, k: int) -> Source:
+        """What that rule was calibrated on."""
         ...
 
     def scan_cells(

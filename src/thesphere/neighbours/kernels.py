@@ -3,6 +3,10 @@
 import numpy as np
 from numba import njit
 
+from thesphere.runtime import precision_of
+
+PRECISE = np.dtype(precision_of("similarity")).type
+
 
 @njit(cache=True, nogil=True)
 def _insert(ids, best, found, score):
@@ -44,7 +48,7 @@ def keep_best(scores, columns, own, ids, best):
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
 def _dot(a, b):
-    total = np.float32(0)
+    total = PRECISE(0)
     for d in range(len(a)):
         total += a[d] * b[d]
     return total
@@ -137,4 +141,4 @@ def symmetric(ids, sortings, weights):
 
 def empty_lists(count: int, k: int) -> tuple[np.ndarray, np.ndarray]:
     """ids int32 [count, k] of -1 and scores float32 [count, k] of -inf, for `keep_best` to fill."""
-    return np.full((count, k), -1, np.int32), np.full((count, k), -np.inf, np.float32)
+    return np.full((count, k), -1, np.int32), np.full((count, k), -np.inf, PRECISE)

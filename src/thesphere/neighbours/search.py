@@ -6,6 +6,7 @@ from thesphere.errors import InputError
 from thesphere.neighbours.cells import search_cells
 from thesphere.neighbours.exact import all_pairs
 from thesphere.neighbours.graph import Neighbours
+from thesphere.runtime import precision_of
 
 EXACT_LIMIT = 30_000  # rows up to which all pairs are scored
 
@@ -74,11 +75,11 @@ def unit_rows(array: np.ndarray, what: str = "embeddings") -> np.ndarray:
         raise InputError(
             f"{what} have shape {list(given.shape)} and dtype {given.dtype}; give numbers [N, D], D >= 1"
         )
-    out = np.empty(given.shape, np.float32)
+    out = np.empty(given.shape, precision_of("similarity"))
     step = max(1, (1 << 20) // given.shape[1])
     for first in range(0, len(given), step):
         with np.errstate(all="ignore"):  # extremes are told by their norms and done again in float64
-            block = given[first : first + step].astype(np.float32, copy=False)
+            block = given[first : first + step].astype(out.dtype, copy=False)
             norms = np.sqrt(np.einsum("nd,nd->n", block, block))
             np.divide(block, np.where(norms > 0, norms, 1)[:, None], out=out[first : first + step])
         for i in np.flatnonzero(~((norms > 1e-15) & (norms < 1e15))):

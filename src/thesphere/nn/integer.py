@@ -10,12 +10,11 @@ Loops are written so that compilers make wide instructions of them: largest elem
 place, 16 apart, and rounding to integers is an addition (`_INTEGER`).
 """
 
-from functools import cache
-
 import numpy as np
 from numba import njit
 
 from thesphere.nn.contexts import KNOWN, SEEN, STATES
+from thesphere.nn.packed import multiply_packed, numkong_is_exact
 from thesphere.nn.shape import BYTE_WIDTH, KNOWN_WIDTH, SECOND_WIDTH, SEEN_WIDTH
 from thesphere.room import aligned
 
@@ -46,8 +45,7 @@ class Matrix:
             packed = numkong.dots_pack(levels)
 
             def product(rows: np.ndarray, out: np.ndarray) -> None:
-                there = numkong.from_pointer(out.ctypes.data, out.shape, "int32", owner=out)
-                numkong.dots_packed(rows, packed, out=there)
+                multiply_packed(rows, packed, out)
         else:  # float32 holds every integer up to 2^24, so BLAS may add in any order
             wide = np.ascontiguousarray(levels.T, np.float32)
 
@@ -62,20 +60,6 @@ class Matrix:
             out = aligned((len(levels), self._outputs), np.int32)
         self._product(levels, out)
         return out
-
-
-@cache
-def numkong_is_exact() -> bool:
-    """Whether numkong is there and its int8 products are exact on this processor: tried once, on extremes."""
-    try:
-        import numkong
-    except ImportError:
-        return False
-    rows = np.full((19, 768), -127, np.int8)
-    rows[::2, ::3] = 127
-    rows[5] = np.arange(768) % 255 - 127
-    found = np.asarray(numkong.dots_packed(rows, numkong.dots_pack(rows[:17])))
-    return bool(np.array_equal(found, rows.astype(np.int32) @ rows[:17].T.astype(np.int32)))
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")

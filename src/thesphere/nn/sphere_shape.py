@@ -161,8 +161,10 @@ def checked_sphere_shape(tensors: Mapping[str, np.ndarray], where: str) -> Spher
             shells=len(tensors["shells"]),
             embedding=len(tensors["raw"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise FormatError(f"{where} holds no sphere encoder: {error!r} of what it must have") from None
+    except KeyError as error:
+        raise FormatError(f"{where} holds no sphere encoder: the tensor {error} is missing") from None
+    except (TypeError, ValueError) as error:
+        raise FormatError(f"{where} holds no sphere encoder: {error}") from None
     if (
         min(rows) < 1 or not 16 <= width <= MOST_WIDTH or width % 16 or shape.layers < 1
         or shape.hidden > MOST_WIDTH or double > MOST_WIDTH or double % 2 or shape.shells > 256

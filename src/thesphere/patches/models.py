@@ -10,11 +10,10 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from thesphere.errors import FormatError, InputError, NotFoundError
+from thesphere.nn.weights import WEIGHTS
 from thesphere.patches.entropy import EntropyModel, EntropyStream
 
 KNOWN = ("light", "small", "large", "small-jax", "large-jax", "PATH")
-WEIGHTS = "weights.safetensors"
-"""What `thesphere train entropy` calls the weights in the folder that it writes."""
 
 
 @dataclass(frozen=True)

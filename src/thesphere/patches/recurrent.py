@@ -24,6 +24,7 @@ from thesphere.errors import FormatError
 from thesphere.nn import integer
 from thesphere.nn.contexts import Reader, lookup_of
 from thesphere.nn.shape import INPUT, TABLES, Shape, checked_shape
+from thesphere.nn.weights import shipped_weights
 from thesphere.room import aligned
 from thesphere.runtime.threads import workers
 
@@ -54,13 +55,7 @@ def shipped(name: str = "small") -> "RecurrentModel":
         FormatError: they are missing or not what was shipped.
     """
     path = path_of(name)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise FormatError(f"{path} cannot be read ({error.strerror}): reinstall thesphere") from None
-    if hashlib.sha256(data).hexdigest() != SHA256[name]:
-        raise FormatError(f"{path} is damaged, its SHA-256 is another: reinstall thesphere")
-    return RecurrentModel(data, str(path), name)
+    return RecurrentModel(shipped_weights(path, SHA256[name]), str(path), name)
 
 
 class RecurrentModel:

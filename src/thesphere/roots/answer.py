@@ -1,13 +1,14 @@
 """Answers of an index: by a flat scan, by the few rows that a filter leaves, or by cells; each with its proof."""
 
 from time import perf_counter
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
-from thesphere.roots.calibrate import KS
+from thesphere.roots.calibrate import KS, Source
 from thesphere.roots.content import Content
-from thesphere.roots.found import Found, rounded, single
+from thesphere.roots.found import Found, rounded, single, uncovered
 from thesphere.roots.search import LIVE, visit, within
 from thesphere.roots.stop import EVERYTHING, Stop
 from thesphere.scan import Part, Result, bounds, search
@@ -17,12 +18,44 @@ from thesphere.types import Cost, Status
 PROBE = Stop(0.0, -np.inf, first=3)  # four cells, or as many more as k rows take
 
 
+class Rule(NamedTuple):
+    """When a query has enough: with how many rows `stop` is asked, and what it was calibrated on."""
+
+    stop: Stop
+    kept: int
+    source: Source | None = None
+
+
+def from_nothing(
+    content: Content, queries: int, k: int, budget: int | None, recall: float | None, begun: float
+) -> Found:
+    """No row is asked for, or the budget does not cover choosing cells: nothing is read."""
+    cells, told = content.large, "nothing, as no row was asked for"
+    if k:
+        mean = len(cells.codes) * content.row_bytes // len(cells)
+        told = f"nothing, as {uncovered(cells.route_bytes, mean)}"
+    status: list[Status] = ["partial" if k else "exact"] * queries
+    return Found(
+        np.full((queries, k), -1),
+        np.full((queries, k), -np.inf, np.float32),
+        status,
+        np.full(queries, np.inf if k else 0.0),
+        Cost(bytes_stored=_stored(content, queries), milliseconds=1000 * (perf_counter() - begun)),
+        np.zeros(queries, dtype=np.int64),
+        recall,
+        told,
+        budget,
+        cells=len(cells),
+    )
+
+
 def from_rows(
     content: Content,
     queries: np.ndarray,
     k: int,
     chosen: np.ndarray | None,
     budget: int | None,
+    recall: float | None,
     threads: int,
     begun: float,
 ) -> Found:
@@ -34,6 +67,9 @@ def from_rows(
     vectors = content.vectors if chosen is None else content.vectors[chosen]
     seen = len(codes) if budget is None else min(len(codes), int(budget) // content.row_bytes)
     whole = seen == len(codes)
+    read = "all rows" if chosen is None else f"the {len(codes)} rows that the filter leaves, one by one"
+    if not whole:
+        read = f"the first {seen} rows by id" + ("" if chosen is None else " that the filter leaves")
     part = Part(codes, vectors) if whole else Part(codes.cut(0, seen), vectors[:seen])
     result = search([part], queries, k, metric=content.metric, threads=threads)
     gap = np.zeros(len(queries))
@@ -42,11 +78,17 @@ def from_rows(
         reach = norms * float(codes.norms[seen:].max())
         reach = reach if content.metric == "ip" else np.sign(reach)
         gap = np.maximum(reach * (1 + 1e-9) - result.scores[:, -1], 0.0)  # 1e-9: rounding of norms and scores
-    return from_result(content, result, gap, begun, chosen)
+    return from_result(content, result, gap, begun, chosen, read=read, recall=recall, budget=budget)
 
 
 def from_all_cells(
-    content: Content, queries: np.ndarray, k: int, live: np.ndarray | None, threads: int, begun: float
+    content: Content,
+    queries: np.ndarray,
+    k: int,
+    live: np.ndarray | None,
+    recall: float | None,
+    threads: int,
+    begun: float,
 ) -> Found:
     """All slots are scanned as they lie, second copies left out: quicker than opening all cells one by one.
 
@@ -61,44 +103,54 @@ def from_all_cells(
     once = ~cells.copies if live is None else ~cells.copies & live[cells.rows]
     part = Part(cells.codes, content.vectors, live=once, rows=cells.rows)
     result = search([part], queries, k, metric=content.metric, threads=threads, floors=floors)
-    return from_result(content, result, np.zeros(len(queries)), begun)
+    return from_result(content, result, np.zeros(len(queries)), begun, recall=recall, read="all cells")
 
 
 def from_result(
-    content: Content, result: Result, gap: np.ndarray, begun: float, chosen: np.ndarray | None = None
+    content: Content,
+    result: Result,
+    gap: np.ndarray,
+    begun: float,
+    chosen: np.ndarray | None = None,
+    *,
+    read: str,
+    recall: float | None = None,
+    budget: int | None = None,
 ) -> Found:
-    """The answer that a scan found, of rows or of `chosen` ones."""
+    """The answer that a scan found, of rows or of `chosen` ones; other arguments as in `Found`."""
     rows = result.ids
     if chosen is not None and len(chosen):
         rows = np.where(rows < 0, -1, chosen[rows])
     status: list[Status] = ["partial" if open_ else "exact" for open_ in gap > 0]
     cost = Cost(
-        bytes_scanned=result.rows * content.row_bytes + result.rescored * 4 * content.width,
+        bytes_scanned=result.rows * content.row_bytes,
         bytes_stored=_stored(content, len(rows)),
         points_scanned=result.rows,
         rescored=result.rescored,
         milliseconds=1000 * (perf_counter() - begun),
     )
-    return Found(_named(content, rows), single(result.scores), status, gap, cost)
+    scores = single(result.scores)
+    return Found(_named(content, rows), scores, status, gap, cost, recall=recall, read=read, budget=budget)
 
 
 def from_cells(
     content: Content,
     queries: np.ndarray,
     k: int,
-    rule: tuple[Stop, int],
+    rule: Rule,
     budget: int | None,
     live: np.ndarray | None,
     recall: float | None,
     threads: int,
     begun: float,
 ) -> Found:
-    """Cells are opened until the rule ends it, or the budget. rule: with how many rows it is asked for."""
-    stop, kept = rule
-    slots = LIVE if live is None else frozen(live[content.large.rows])
-    most = None if budget is None else min(int(budget) // content.row_bytes, len(content.scanned))
+    """Cells are opened until the rule ends it, or the budget, which covers choosing them."""
+    stop, kept, source = rule
+    cells, routing = content.large, content.large.route_bytes
+    slots = LIVE if live is None else frozen(live[cells.rows])
+    rows = None if budget is None else min((int(budget) - routing) // content.row_bytes, len(content.scanned))
     asked = content.asked(queries)
-    seen = visit(content.index, asked, kept, stop=stop, budget=most, live=slots, threads=threads)
+    seen = visit(content.index, asked, kept, stop=stop, budget=rows, live=slots, threads=threads)
     ids, scores = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
     gaps, verdicts = np.empty(len(queries)), np.empty(len(queries), dtype=np.int64)
     points, rescored = _tell(
@@ -106,15 +158,17 @@ def from_cells(
         stop is EVERYTHING, ids, scores, gaps, verdicts,
     )  # fmt: skip
     status: list[Status] = [_STATUSES[verdict] for verdict in verdicts.tolist()]
-    routed = content.large.route_bytes * len(queries)
     cost = Cost(
-        bytes_scanned=points * content.row_bytes + routed + rescored * 4 * content.width,
+        bytes_scanned=points * content.row_bytes + routing * len(queries),
         bytes_stored=_stored(content, len(queries)),
         points_scanned=points,
         rescored=rescored,
         milliseconds=1000 * (perf_counter() - begun),
     )
-    return Found(ids, scores, status, gaps, cost, seen.opened, recall)
+    read = "cells, the most promising first"
+    return Found(
+        ids, scores, status, gaps, cost, seen.opened, recall, read, budget, source, len(cells), routing
+    )
 
 
 _STATUSES: tuple[Status, ...] = ("exact", "probable", "partial")

@@ -23,6 +23,10 @@ from thesphere.neighbours.search import unit_rows
 from thesphere.roots.stop import EVERYTHING, Stop, Trace
 
 Source = Literal["queries", "points"]
+MADE_OF: dict[Source, str] = {
+    "queries": "queries like those that it serves",
+    "points": "points alone, which stands in for queries",
+}
 
 TARGETS = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.88, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99, 0.995, 0.999)
 KS = (1, 10, 100)  # calibrated; a search for another k keeps the next larger number of rows

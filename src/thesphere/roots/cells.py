@@ -12,14 +12,16 @@ from thesphere.errors import InputError
 from thesphere.norms import row_norms
 from thesphere.roots.config import RootsConfig
 from thesphere.roots.partition import partition
+from thesphere.roots.partition.divide import centroids_of, checked_rows
 from thesphere.roots.partition.kmeans import scale_of
+from thesphere.roots.responses import with_responses
 from thesphere.roots.spill import Gathered, second_cells
 from thesphere.roots.summary import Summary, group, summarise
 from thesphere.runtime import workers
 from thesphere.runtime.threads import spread
 from thesphere.scan.dots import sums
 from thesphere.scan.part import Metric
-from thesphere.scan.rows import FIELDS, Codes, encode
+from thesphere.scan.rows import FIELDS, Codes, as_rows, encode
 
 if TYPE_CHECKING:
     from thesphere.roots.routing import Router
@@ -118,7 +120,8 @@ def build_cells(
 ) -> Cells:
     """Divide, copy border rows, code, summarise, and fit the router.
 
-    Beside the result, memory holds blocks of rows and the sample of k-means, never a copy of the vectors.
+    Beside the result, memory holds blocks of rows and the sample of k-means, and a copy of the vectors only where
+    inner product is asked for by given queries (see `thesphere.roots.responses`).
 
     Args:
         vectors: real numbers [N, D], N at least 1; may be memory-mapped.
@@ -129,19 +132,26 @@ def build_cells(
         text: N bytes objects, or (uint8 bytes, offsets [N + 1]): for the roots' sketches, and for the couplings
             if `config.substring` is set.
         roles: [N] of 0 (content), 1 (instruction), 2 (question): no cell, and no root, holds rows of two.
-        queries: real numbers [Q, D] like those that will be asked, for a learned router.
+        queries: real numbers [Q, D] like those that will be asked, some thousands: for inner product, cells and
+            the router are made for them.
         prominence: numbers [N] in place of the norms, for the roots' statistics.
 
     Raises:
         InputError: anything above is not as described, or a row holds NaN or infinity.
     """
-    from thesphere.roots.routing import fit_router
+    from thesphere.roots.routing import fit_router, learned_from
 
     config = RootsConfig() if config is None else config
     workforce = workers() if threads is None else threads
     share = 0.3 if config.substring is None else config.substring
+    seen = vectors
+    if metric == "ip" and config.method == "kmeans" and queries is not None:
+        rows, norms = checked_rows(vectors)
+        learned = learned_from(as_rows(queries, "queries", rows.shape[1]))
+        if len(learned) and len(rows):
+            seen = with_responses(rows, norms, learned, key=key, threads=workforce)
     made = partition(
-        vectors,
+        seen,
         config.partitions,
         metric=metric,
         method=config.method,
@@ -154,6 +164,9 @@ def build_cells(
     )
     if not 0 < len(made.labels) < MOST:
         raise InputError(f"there are {len(made.labels)} vectors; cells hold 1 to {MOST - 1} rows")
+    if seen is not vectors:
+        del seen  # as large as the rows
+        made = replace(made, centroids=centroids_of(vectors, made.labels, len(made), metric))
     order, bounds = group(made.centroids, made.roles, metric, key=key, threads=workforce)
     place = np.empty(len(made), np.int32)
     place[order] = np.arange(len(made))

@@ -19,8 +19,8 @@ class Content:
     """One state of an index: searches that are under way keep theirs while rows are added or removed.
 
     Attributes:
-        vectors: float32 [N, D], in the order of ids.
-        ids: int64 [N], ascending.
+        vectors: float32 [N, D], in the order of ids; [0, D] for cells without member lists.
+        ids: int64 [N], ascending; [0] for these.
         metric: "ip" or "cosine".
         flat: the int8 rows in the order of ids, of an index without cells.
         cells: instead of them, of a large one.
@@ -33,7 +33,13 @@ class Content:
     cells: Cells | None
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.ids) if self.cells is None or self.cells.members else self.cells.count
+
+    @classmethod
+    def without_rows(cls, cells: Cells, metric: Metric) -> "Content":
+        """Of cells without member lists."""
+        width = cells.centres.shape[1]
+        return cls(np.zeros((0, width), np.float32), np.zeros(0, np.int64), metric, None, cells)
 
     @property
     def width(self) -> int:
@@ -71,7 +77,8 @@ class Content:
         """Raise InputError for cells without member lists: there is nothing to scan."""
         if self.cells is not None and not self.cells.members:
             raise InputError(
-                "the index has no member lists: it routes, but finds no rows; build it with members"
+                "the index was kept without its vectors and member lists: it routes and activates, but has"
+                " nothing to search; build it with RootsConfig(members=True)"
             )
 
     @cached_property

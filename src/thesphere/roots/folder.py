@@ -11,6 +11,7 @@ from thesphere.errors import FormatError, InputError, SchemaError
 from thesphere.roots.calibrate import Calibration
 from thesphere.roots.cells import Cells
 from thesphere.roots.config import RootsConfig
+from thesphere.roots.content import Content
 from thesphere.roots.saved import from_arrays, prove, to_arrays
 from thesphere.runtime import workers
 from thesphere.scan import Codes, Metric, encode
@@ -19,7 +20,7 @@ from thesphere.store.tensors import map_tensors, write_tensors
 
 FILE = "roots.safetensors"
 FORMAT = "thesphere.roots"
-VERSION = 2  # 1 had flat indexes only
+VERSION = 3  # 1 had flat indexes only, 2 vectors and ids beside cells without members
 ASKED = "asked"  # the queries that the index was calibrated on
 SETTINGS = ("partitions", "spill", "spill_lambda", "members", "flat_below", "substring")  # that are kept
 RULES = "stop."  # what the names of calibrations begin with, then k
@@ -105,6 +106,9 @@ def read(folder: Path, *, check: bool) -> Read:
     if "cells.starts" in arrays:
         cells = from_arrays(arrays, metric, name)
         count, width = cells.count, cells.centres.shape[1]
+        if not cells.members:
+            count, none = 0, Content.without_rows(cells, metric)
+            arrays |= {"vectors": none.vectors, "ids": none.ids}
     else:
         codes = Codes.from_arrays(arrays, name=name)
         count, width = len(codes), codes.width
@@ -121,13 +125,7 @@ def read(folder: Path, *, check: bool) -> Read:
     if check and cells is not None and cells.members:
         prove(cells, vectors, metric, name, threads=workers())
     calibrations = tuple(rules_of(arrays, name)) if cells is not None and cells.members else ()
-    asked = arrays.get(ASKED)
-    if asked is not None and (asked.dtype != np.float32 or asked.ndim != 2 or asked.shape[1] != width):
-        raise FormatError(
-            f"{path}: '{ASKED}' is {asked.dtype} {list(asked.shape)}, expected float32 [n, {width}]"
-        )
-    if asked is not None and not (len(asked) and np.isfinite(asked).all()):
-        raise FormatError(f"{path}: '{ASKED}' is empty, or holds NaN or infinity")
+    asked = asked_of(arrays, width, name)
     config = _config(about.get("config", "{}"), name)
     seed = None if key is None else int(key)
     return Read(vectors, ids, metric, codes, cells, calibrations, asked, config, seed, int(changed))
@@ -139,6 +137,18 @@ def _config(text: str, name: str) -> RootsConfig:
         return RootsConfig(**{setting: told[setting] for setting in SETTINGS if setting in told})
     except (ValueError, TypeError, RecursionError, InputError) as error:
         raise FormatError(f"{name}: its settings {text[:80]!r} are none of an index: {error}") from error
+
+
+def asked_of(arrays: dict[str, np.ndarray], width: int, name: str) -> np.ndarray | None:
+    """The queries that the index was calibrated on, float32 [n, width]; None where it was given none."""
+    asked = arrays.get(ASKED)
+    if asked is not None and (asked.dtype != np.float32 or asked.ndim != 2 or asked.shape[1] != width):
+        raise FormatError(
+            f"{name}: '{ASKED}' is {asked.dtype} {list(asked.shape)}, expected float32 [n, {width}]"
+        )
+    if asked is not None and not (len(asked) and np.isfinite(asked).all()):
+        raise FormatError(f"{name}: '{ASKED}' is empty, or holds NaN or infinity")
+    return asked
 
 
 def rules_of(arrays: dict[str, np.ndarray], name: str) -> list[Calibration]:

@@ -5,6 +5,7 @@ Cells (see `thesphere.roots.search`): a router orders them, a query opens them u
 it has found what it was asked for; or all that cannot be proved useless, then its answer is exact.
 """
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,20 +18,31 @@ import numpy as np
 from thesphere.errors import InputError
 from thesphere.roots import folder
 from thesphere.roots.answer import (
+    Rule,
     all_within,
     from_all_cells,
     from_cells,
+    from_nothing,
     from_result,
     from_rows,
     from_some_cells,
 )
-from thesphere.roots.calibrate import KS, Calibration, calibrate, calibration_queries, serving, source_of
+from thesphere.roots.calibrate import (
+    KS,
+    Calibration,
+    Source,
+    calibrate,
+    calibration_queries,
+    serving,
+    source_of,
+)
 from thesphere.roots.cells import Cells, build_cells
 from thesphere.roots.change import add_rows, drop_rows, refit, renumber
 from thesphere.roots.config import RootsConfig
 from thesphere.roots.content import Content
 from thesphere.roots.found import Found
 from thesphere.roots.proof import verify
+from thesphere.roots.quality import Quality, quality_of
 from thesphere.roots.routing.questions import held_back
 from thesphere.roots.search import ceilings_of
 from thesphere.roots.stop import EVERYTHING, Stop
@@ -132,23 +144,23 @@ class Roots:
         described = {"text": text, "roles": roles, "prominence": prominence, "queries": asked}
         cells = build_cells(rows, metric, config, key=key, threads=threads, **described)
         if not config.members:
-            return cls(Content(rows, names, metric, None, cells.without_members()), config, key=key)
+            return cls(Content.without_rows(cells.without_members(), metric), config, key=key)
         roots = cls(Content(rows, names, metric, None, cells), config, key=key)
         unlearned = held_back(asked) if asked is not None and metric == "ip" else asked
         roots.calibrate(unlearned, threads=threads)
         return roots
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self._content)
 
     @property
     def vectors(self) -> np.ndarray:
-        """float32 [N, D], in the order of ids."""
+        """float32 [N, D], in the order of ids; none where member lists are not kept."""
         return self._content.vectors
 
     @property
     def ids(self) -> np.ndarray:
-        """int64 [N], ascending."""
+        """int64 [N], ascending; likewise."""
         return self._content.ids
 
     @property
@@ -206,13 +218,15 @@ class Roots:
             k: how many, 0 or more.
             recall: 0 to 1, the mean share of the true k best rows; 1 is exact.
             exact: True asks for proved answers.
-            budget: bytes of codes to scan per query at most; float64 scores of the survivors come on top (both
-                are in the cost). Alone it is spent; with `recall`, whatever ends first. Answers that it cut
-                short are "partial" unless bounds prove them.
+            budget: bytes to read per query at most, for choosing cells and of coded rows; what does not cover
+                the former reads nothing. Float rows that survivors are scored on come on top, and their number
+                is told. Alone it is spent; with `recall`, whatever ends first. Answers that it cut short are
+                "partial" unless bounds prove them.
             filter: bool [N] in the order of ids, or integer ids: the rows that may be found. Few of them are
                 scored without the cells, exactly.
             threads: workers over blocks of queries; the answer does not depend on it.
-            device: True, or JAX devices: scan all rows there, with the same exact answers (extra "jax").
+            device: True, or JAX devices: all rows are scanned there, with the host's exact answers (extra "jax"),
+                whatever recall is asked for: cells would spare a device nothing (see `thesphere.roots.device`).
 
         Raises InputError for another width, NaN or infinity, numbers out of range, exact with recall or budget.
         """
@@ -235,27 +249,39 @@ class Roots:
                 raise InputError("a device scans all rows; leave out the budget")
             rows_there = self._on_device(content, None if device is True else device)
             result = rows_there.search(rows, k, live=live, threads=threads)
-            return from_result(content, result, np.zeros(len(rows)), begun)
+            read = f"all rows, on {len(rows_there.devices)} of JAX's devices"
+            return from_result(content, result, np.zeros(len(rows)), begun, read=read, recall=recall)
         few = live is not None and np.count_nonzero(live) <= SPARSE * len(content)
         if content.cells is None or few:
             chosen = None if live is None else np.flatnonzero(live)
-            return from_rows(content, rows, k, chosen, budget, threads, begun)
-        kept = max(1, min(k, len(content)))
-        rule = (EVERYTHING, kept)
-        if k and not exact and (budget is None or recall is not None):
+            return from_rows(content, rows, k, chosen, budget, recall, threads, begun)
+        if not k or (budget is not None and budget < content.large.route_bytes):
+            return from_nothing(content, len(rows), k, budget, recall, begun)
+        kept = min(k, len(content))
+        rule = Rule(EVERYTHING, kept)
+        if not exact and (budget is None or recall is not None):
             recall = RECALL if recall is None else recall
-            rule = self._rule(recall, kept, len(content))
-        if rule[0] is EVERYTHING and budget is None:
-            return from_all_cells(content, rows, k, live, threads, begun)
-        return from_cells(content, rows, k, rule, budget if k else 0, live, recall, threads, begun)
+            share = 1.0 if live is None else np.count_nonzero(live) / len(content)
+            rule = self._rule(recall, kept, len(content), share)
+        if rule.stop is EVERYTHING and budget is None:
+            return from_all_cells(content, rows, k, live, recall, threads, begun)
+        return from_cells(content, rows, k, rule, budget, live, recall, threads, begun)
 
-    def _rule(self, recall: float, k: int, count: int) -> tuple[Stop, int]:
-        """The rule for a recall, and how many of `count` rows it must be asked for."""
-        calibration = serving(self.calibrations, k)
+    def _rule(self, recall: float, k: int, count: int, share: float = 1.0) -> Rule:
+        """The rule for a recall, asked for as many of `count` rows as it was calibrated for.
+
+        Where a filter leaves a share of the rows, their first k are among the first k / share of all: that rule
+        holds, the one for k falls short (inner products by up to .3).
+        """
+        calibration = serving(self.calibrations, math.ceil(k / share))
         if calibration is None or recall >= 1:
-            return EVERYTHING, k
-        rule = calibration.stop(recall)
-        return rule, k if rule is EVERYTHING else min(calibration.k, count)
+            return Rule(EVERYTHING, k)
+        stop = calibration.stop(recall)
+        return Rule(
+            stop,
+            k if stop is EVERYTHING else min(max(k, int(calibration.k * share)), count),
+            calibration.source,
+        )
 
     def within(
         self, queries: Any, score: float, *, filter: Any = None
@@ -305,8 +331,7 @@ class Roots:
             for k in KS
             if k < len(content)
         )
-        kept = max(KEPT_ASKED, len(content) // 100)
-        self._asked_of = None if queries is None else made[:: -(-len(made) // kept)]
+        self._asked_of = None if queries is None else kept_queries(made, len(content))
         self._changed = 0
         return self
 
@@ -338,6 +363,7 @@ class Roots:
         Returns their ids, int64 [n]. Raises InputError as `build`.
         """
         old = self._content
+        old.check_members()
         rows = as_rows(vectors, "vectors", self.width)
         first = int(self.ids[-1]) + 1 if len(self) else 0
         names = np.arange(first, first + len(rows)) if ids is None else _names(ids, len(rows))
@@ -378,6 +404,7 @@ class Roots:
         Raises InputError when ids are no integers.
         """
         old = self._content
+        old.check_members()
         names = np.asarray(ids).reshape(-1)
         if len(names) and names.dtype.kind not in "iu":
             raise InputError(f"ids: expected integers, got {names.dtype}")
@@ -421,11 +448,21 @@ class Roots:
 
     def stop(self, recall: float, k: int) -> Stop:
         """The calibrated rule for a mean recall of the first k; `EVERYTHING` where none is strict enough."""
-        return self._rule(recall, max(1, k), len(self))[0]
+        return self._rule(recall, max(1, k), len(self)).stop
 
-    def calibrated_on(self, k: int) -> str:
-        """What the rules for the first k were calibrated on, "queries" or "points"."""
+    def calibrated_on(self, k: int) -> Source:
+        """What the rules for the first k were calibrated on."""
         return source_of(self.calibrations, k)
+
+    def quality(self, classes: Any = None) -> Quality:
+        """How well the cells divide the rows: what they cut apart (found on a sample), how even they are, and,
+        with classes [N] of the rows in the order of ids, how pure. All rows are read.
+
+        Raises InputError where the index is flat, or for another number of classes.
+        """
+        content = self._content
+        content.check_members()
+        return quality_of(content.large, content.vectors, classes, key=self._key)
 
     def scan_cells(
         self, query: Any, cells: np.ndarray, k: int, budget_bytes: int
@@ -444,17 +481,20 @@ class Roots:
         """
         rows = as_rows(queries, "queries", self.width, one=True)
         content = self._content
+        content.check_members()
         live = None if filter is None else _live(filter, content.ids)
         verify(found, rows, content.vectors, content.ids, self.metric, live)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the index into a folder (made if missing), whole or not at all.
+        """Write the index into a folder (made if missing), whole or not at all; its vectors too, unless member
+        lists are not kept.
 
         Raises SphereError when the folder cannot be made or the disk is full, read-only or failing.
         """
         content = self._content
         arrays = folder.named(content.flat, content.cells, self.calibrations, self._asked_of)
-        arrays |= {"vectors": content.vectors, "ids": content.ids}
+        if content.cells is None or content.cells.members:
+            arrays |= {"vectors": content.vectors, "ids": content.ids}
         folder.write(Path(path), arrays, self.metric, self.config, self._key, self._changed)
 
     @classmethod
@@ -494,6 +534,11 @@ class Roots:
             known = content, devices, there
             self._device = known
         return known[2]
+
+
+def kept_queries(queries: np.ndarray, rows: int) -> np.ndarray:
+    """Those of the queries [Q, D] that stay with an index of so many rows, evenly spread."""
+    return queries[:: -(-len(queries) // max(KEPT_ASKED, rows // 100))]
 
 
 def _names(ids: Any, count: int) -> np.ndarray:

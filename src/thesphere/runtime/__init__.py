@@ -2,7 +2,7 @@
 
 from thesphere.runtime.budget import BudgetConfig
 from thesphere.runtime.hardware import Hardware, Tier, hardware
-from thesphere.runtime.policy import Policy, RuntimeConfig
+from thesphere.runtime.policy import Policy, RuntimeConfig, jax_precision, precision_of
 from thesphere.runtime.threads import one_blas_thread, workers
 
 __all__ = [
@@ -12,6 +12,8 @@ __all__ = [
     "RuntimeConfig",
     "Tier",
     "hardware",
+    "jax_precision",
     "one_blas_thread",
+    "precision_of",
     "workers",
 ]

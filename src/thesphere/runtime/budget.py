@@ -17,7 +17,7 @@ class BudgetConfig:
     whose share fell below the minimum lost it to nobody. Here bytes are bytes of coded rows that are read.
 
     Attributes:
-        total_bytes: of all cones together, 0 or more.
+        total_bytes: of all cones together, 0 or more; choosing cells, which comes before, is not in it.
         max_cones: at most so many, 1 or more.
         peak_threshold: a root is a peak only if its activation is above this.
         min_peak_separation: radians between two peaks' directions, 0 to pi.

@@ -1,5 +1,6 @@
 """Which precision each operation gets, and the runtime that follows from the hardware."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -23,16 +24,17 @@ Precision = Literal["float64", "float32", "int8"]
 
 # Where small differences decide (a spin, a recurrence over degrees, an angle near 0, the order of two answers) it
 # is float64; work over everything is float32; the scan's int8 products give bounds, which a re-check settles.
+# The code named behind each operation reads its entry here; what goes in and comes out may be stored in less.
 PRECISIONS: dict[Operation, Precision] = {
-    "ising": "float64",
-    "harmonics": "float64",
-    "angles": "float64",
-    "energies": "float64",
-    "recheck": "float64",
-    "similarity": "float32",
-    "layout": "float32",
-    "training": "float32",
-    "scan": "int8",
+    "ising": "float64",  # roots.partition.heat, sampling.ising: local fields, and what is drawn from them
+    "harmonics": "float64",  # harmonics.precision: all that is between the arrays given and those returned
+    "angles": "float64",  # navigate.cones: between roots and cells
+    "energies": "float64",  # navigate.energies: all six terms
+    "recheck": "float64",  # scan.kernel, scan.dots: the scores of answers
+    "similarity": "float32",  # neighbours: cosines of the neighbour graph
+    "layout": "float32",  # chart: positions, forces
+    "training": "float32",  # train: parameters and their gradients; activations may be bfloat16
+    "scan": "int8",  # scan.rows: codes, whose products are exact
 }
 _PROFILES: dict[Tier, Profile] = {
     "nvidia-consumer": "gpu-mixed",
@@ -41,6 +43,24 @@ _PROFILES: dict[Tier, Profile] = {
     "nvidia-blackwell": "gpu-hpc-fp64",
     "nvidia-spark": "gpu-hpc-fp64",
 }
+
+
+def precision_of(operation: Operation) -> Precision:
+    """The numbers that an operation computes with, as NumPy and JAX name them.
+
+    Raises:
+        InputError: there is no such operation.
+    """
+    if operation not in PRECISIONS:
+        raise InputError(f"operation {operation!r} is unknown; give one of {', '.join(PRECISIONS)}")
+    return PRECISIONS[operation]
+
+
+def jax_precision(operation: Operation) -> AbstractContextManager[None]:
+    """A scope in which JAX computes as the operation asks; no switch of the process is touched."""
+    import jax
+
+    return jax.enable_x64(precision_of(operation) == "float64")
 
 
 @dataclass(frozen=True)
@@ -71,14 +91,8 @@ class Policy:
         return cls(tier, _PROFILES.get(tier, "cpu-fp64-strict"))
 
     def precision(self, operation: Operation) -> Precision:
-        """The numbers that an operation computes with.
-
-        Raises:
-            InputError: there is no such operation.
-        """
-        if operation not in PRECISIONS:
-            raise InputError(f"operation {operation!r} is unknown; give one of {', '.join(PRECISIONS)}")
-        return PRECISIONS[operation]
+        """`precision_of` the operation: the same on every tier."""
+        return precision_of(operation)
 
 
 @dataclass(frozen=True)

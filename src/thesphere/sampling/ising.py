@@ -11,6 +11,8 @@ temperature swapped in as arrays. Shapes are rounded up to powers of two, so tha
 graphs of about one size. What every row feels, such as a cap on the size of a cell, is no sparse coupling: it
 would need a colour per row. It acts through the fields h, which rise between sweeps where a cell is too large.
 
+JAX computes in float64 here, as the policy says, within a scope of its own.
+
 Tracing costs 3 to 6 seconds once per shape. A compiled sweep costs N K drawn numbers and N times the largest
 degree, while a heat-bath that visits row after row costs the number of couplings: on a CPU the latter is tens
 of times faster at every N (see benchmarks/partition.py). This is for accelerators, and the independent check.
@@ -24,6 +26,7 @@ from numba import njit
 
 from thesphere.errors import InputError, MissingExtra
 from thesphere.neighbours.graph import Edges
+from thesphere.runtime import jax_precision, precision_of
 
 try:
     import equinox as eqx
@@ -47,7 +50,7 @@ class Layout(NamedTuple):
     Attributes:
         slots: int64 [N], block * width + place of each row.
         tails: int32 [C, W, D], the slots of each slot's neighbours.
-        weights: float32 [C, W, D], their couplings, 0 where there is none.
+        weights: float64 [C, W, D], their couplings, 0 where there is none.
     """
 
     slots: np.ndarray
@@ -66,7 +69,7 @@ class PottsConditional(SoftmaxConditional):
     categorical interaction would hold a K x K table for each coupling.
 
     Attributes:
-        fields: float32 [K], h.
+        fields: float64 [K], h.
         inverse: 1 / T.
     """
 
@@ -124,7 +127,8 @@ def sample_chain(
         fields: h of each cell, [K]; 0 unless given.
         others: as in `sample_potts`.
     """
-    warm = np.asarray(temperatures, np.float32)
+    precise = precision_of("ising")
+    warm = np.asarray(temperatures, precise)
     given = np.asarray(labels)
     if warm.ndim != 1 or not ((warm > 0) & np.isfinite(warm)).all():
         raise InputError("temperatures are finite numbers above 0, one for each sweep")
@@ -139,21 +143,22 @@ def sample_chain(
     kind = np.uint16 if cells <= 1 << 16 else np.uint32
     state = np.zeros(blocks * width, kind)
     state[layout.slots] = given
-    real = np.zeros(blocks * width, np.float32)
+    real = np.zeros(blocks * width, precise)
     real[layout.slots] = 1
-    start = np.zeros(cells, np.float32) if fields is None else np.asarray(fields, np.float32)
-    drawn = _run(
-        _template(blocks, width, kind),
-        layout.tails,
-        layout.weights,
-        state.reshape(blocks, width),
-        real,
-        start,
-        np.float32(np.inf if room is None else room),
-        warm,
-        jax.random.key(key),
-        every,
-    )
+    start = np.zeros(cells, precise) if fields is None else np.asarray(fields, precise)
+    with jax_precision("ising"):
+        drawn = _run(
+            _template(blocks, width, kind),
+            layout.tails,
+            layout.weights,
+            state.reshape(blocks, width),
+            real,
+            start,
+            np.asarray(np.inf if room is None else room, precise),
+            warm,
+            jax.random.key(key),
+            every,
+        )
     return np.asarray(drawn).reshape(-1, blocks * width)[:, layout.slots].astype(np.int32)
 
 
@@ -215,7 +220,7 @@ def lay_out(edges: Edges) -> Layout:
     firsts = np.cumsum(sizes) - sizes
     slots[by_colour] = np.arange(count) + np.repeat(np.arange(blocks) * width - firsts, sizes)
     tails = np.zeros((blocks * width, degree), np.int32)
-    weights = np.zeros((blocks * width, degree), np.float32)
+    weights = np.zeros((blocks * width, degree), precision_of("ising"))
     sources = np.repeat(np.arange(count), degrees)
     places = np.arange(len(edges.targets)) - np.repeat(edges.starts[:-1], degrees)
     tails[slots[sources], places] = slots[edges.targets]

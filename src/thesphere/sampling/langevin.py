@@ -140,7 +140,10 @@ def anneal(
 
     def one(t: Array, now: Array) -> Array:
         sharpness = schedule.first_sharpness * rise ** (t / total)
-        temperature = hot + (cold - hot) * (t + 1) / total
+        done = jnp.minimum(
+            (t + 1) / total, 1
+        )  # not times (t + 1), then over total: 0 would be passed by rounding
+        temperature = hot + (cold - hot) * done
         return step(
             now,
             ids,

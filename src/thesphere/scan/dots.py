@@ -1,6 +1,5 @@
 """Inner products: float64 in one fixed order (the truth), and exact int8 tiles (for the bounds)."""
 
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,12 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
+from numba.np.numpy_support import from_dtype
 
+from thesphere.nn.packed import multiply_packed, numkong_is_exact
+from thesphere.runtime import precision_of
+
+PRECISE = np.dtype(precision_of("recheck")).type
 SUMS = 8  # partial sums
 
 
@@ -20,6 +24,8 @@ def _emit_sums(typing_context, values, row, step, query):
     """
     if query.layout != "C" or values.layout != "C":
         raise TypingError("rows and queries lie one number after the other")
+    if not query.dtype == types.float64 == from_dtype(np.dtype(PRECISE)):
+        raise TypingError("the vectors here hold float64, as the policy has it for what is re-checked")
 
     def generate(context, builder, signature, arguments):
         table = context.make_array(signature.args[0])(context, builder, arguments[0])
@@ -135,7 +141,7 @@ class Packed:
         self.out = np.empty((rows, len(queries)), dtype=np.int32)
         self.queries = queries
         self.packed = None
-        if tiles_are_compiled():
+        if numkong_is_exact():
             import numkong
 
             self.packed = numkong.dots_pack(queries)
@@ -146,11 +152,7 @@ class Packed:
         if self.packed is None:
             out[:] = _products(codes, self.queries)
         else:
-            import numkong
-
-            # numkong writes into its own tensors only: a view of ours
-            view = numkong.from_pointer(out.ctypes.data, out.shape, "int32", owner=out)
-            numkong.dots_packed(codes, self.packed, out=view)
+            multiply_packed(codes, self.packed, out)
         return out
 
 
@@ -162,19 +164,3 @@ def _products(codes: np.ndarray, queries: np.ndarray) -> np.ndarray:
         block = codes[:, part].astype(np.float32) @ queries[:, part].astype(np.float32).T
         total += block.astype(np.int32)
     return total
-
-
-@cache
-def tiles_are_compiled() -> bool:
-    """Whether numkong is there and its int8 products are exact on this processor: tried once, on extremes."""
-    try:
-        import numkong
-    except ImportError:
-        return False
-    rows = np.full((19, 192), -127, dtype=np.int8)
-    rows[::2, ::3] = 127
-    rows[5] = np.arange(192) - 96
-    out = np.zeros((19, 17), dtype=np.int32)
-    view = numkong.from_pointer(out.ctypes.data, out.shape, "int32", owner=out)
-    numkong.dots_packed(rows, numkong.dots_pack(rows[:17]), out=view)
-    return bool(np.array_equal(out, rows.astype(np.int32) @ rows[:17].T.astype(np.int32)))

@@ -12,7 +12,7 @@ slip a little larger than Cauchy-Schwarz asks: it covers every rounding between 
 import numpy as np
 from numba import njit
 
-from thesphere.scan.dots import score, sums
+from thesphere.scan.dots import PRECISE, score, sums
 from thesphere.scan.integers import products
 from thesphere.scan.rows import Codes, empty_codes, encode_pass, frozen, refuse, residual
 
@@ -32,7 +32,8 @@ def forms_of(rows: np.ndarray, cosine: bool) -> tuple[Codes, np.ndarray, np.ndar
     """
     rounding = (rows.shape[1] + 8) * 2.0**-50 + (2.0**-21 if cosine else 0.0)
     codes, residuals = empty_codes(*rows.shape)
-    exact, norms, terms = np.empty(rows.shape), np.empty(len(rows)), np.empty((len(rows), TERMS))
+    exact, norms = np.empty(rows.shape, PRECISE), np.empty(len(rows), PRECISE)
+    terms = np.empty((len(rows), TERMS))
     bad = _encode_and_form(
         frozen(rows),
         codes.codes,

@@ -18,6 +18,7 @@ from numba import njit
 from thesphere.errors import FormatError, InputError
 from thesphere.nn.tiles import COLUMNS
 from thesphere.room import aligned
+from thesphere.runtime import precision_of
 
 Storage = Literal["float32", "int8"]
 
@@ -26,7 +27,8 @@ LANE = 64  # bytes: coded rows are padded to a multiple of a cache line
 SUMS = 16  # partial sums
 SMALLEST = 2.0**-126  # the smallest normal float32; smaller scales would lose their own precision
 POWERS = 2.0 ** (np.arange(32) - 25.0)  # of the exponents of float16
-FIELDS = {"codes": np.int8, "scales": np.float32, "residuals": np.float16, "lengths": np.float32}
+CODE = np.dtype(precision_of("scan")).type
+FIELDS = {"codes": CODE, "scales": np.float32, "residuals": np.float16, "lengths": np.float32}
 
 
 @dataclass(frozen=True)
@@ -209,7 +211,7 @@ def empty_codes(count: int, width: int) -> tuple[Codes, np.ndarray]:
     """Codes to be filled by `encode_pass`, and their residuals as uint16."""
     scales, lengths = np.empty((2, count), dtype=np.float32)
     residuals = np.empty(count, dtype=np.uint16)
-    codes = np.zeros((count, _padded(width)), dtype=np.int8)
+    codes = np.zeros((count, _padded(width)), dtype=CODE)
     return Codes(codes, scales, residuals.view(np.float16), lengths, width), residuals
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from thesphere.encoders import Encoder
 from thesphere.lexical.query import analyse
 from thesphere.navigate.navigation import Navigation
+from thesphere.roots.found import uncovered
 from thesphere.scan import Part, search
 from thesphere.sphere.hits import Hits, Request
 from thesphere.sphere.roots import PointIndex
@@ -22,8 +23,8 @@ from thesphere.sphere.search import (
     best_cosines,
     first_points,
     first_windows,
-    hit_of,
     passage_of,
+    point_hits,
     refuse_nan,
     since,
     weight_of,
@@ -33,6 +34,7 @@ from thesphere.types import Cost, Status
 
 MOST = 100  # the largest k that rules are calibrated for: beyond it answers are exact
 STEERING = 64  # windows whose words steer the cones
+COSINE = 1 + 1e-9  # no cosine is larger, however it was rounded
 
 
 def cones_for_vector(
@@ -40,29 +42,41 @@ def cones_for_vector(
 ) -> Hits | None:
     """The first k points by the index's metric; None where a tie at the k-th place is to be broken by names."""
     begun = time.perf_counter()
-    later, rest = _cut(index.later, None if budget is None else budget // index.row_bytes)
-    left = index.whole if budget is None else budget - _rows(later) * index.row_bytes
-    found = index.navigator.navigate(vector, k, more=1, recall=recall, budget=left)
+    spare = None if budget is None else max(0, budget - index.routing)
+    later, rest = _cut(index.later, None if spare is None else spare // index.row_bytes)
+    beside = _rows(later) * index.row_bytes
+    left = None if budget is None else budget - beside
+    kept = k if recall is None else index.kept(k)
+    found, read = _navigated(index, vector, kept, left, more=1, recall=recall)
     points, scores = _with_later(index, vector, found, later, k + 1)
     if len(points) > k and scores[k] == scores[k - 1] and budget is None:
         return None
     refuse_nan(scores)
-    hits = []
-    for point, score in first_points(view, points, scores, k):
-        part, local = view.locate_point(point)
-        start, end = (int(side[local]) for side in part.point_spans)
-        hits.append(hit_of(view, part, int(part.point_window[local]), start, end, score, point=point))
+    hits = point_hits(view, first_points(view, points, scores, k))
     looked = found.cost.points_scanned + _rows(later)
-    read = index.routing + looked * index.row_bytes
+    read += beside
     cost = Cost(read, view.stored_bytes + index.whole, looked, found.cost.rescored, since(begun))
     request = Request(k, vector=vector, metric=index.metric, recall=recall, budget=budget)
-    account = {"evidence": f"vectors, {index.metric}", **_told(found, _rows(later), recall)}
-    gap, status = _gap(found, scores, k), found.status
+    account = {"evidence": f"vectors, {index.metric}", **_told(found, _rows(later), recall, read, budget)}
+    gap, status = _gap(found, scores, k, kept), found.status
     if rest:
         most = 1.0 if index.metric == "cosine" else float("inf")
         gap = max(gap, most - float(scores[k - 1]) if len(scores) >= k else float("inf"))
         status = "partial"
     return Hits(tuple(hits), status, gap, cost, request, view.generation, account)
+
+
+def _navigated(
+    index: PointIndex, vector: np.ndarray, k: int, budget: int | None, **asked: Any
+) -> tuple[Navigation, int]:
+    """What cones find for a budget that covers choosing cells too, and how many bytes that took: nothing where it
+    does not cover that."""
+    if budget is not None and budget < index.routing:
+        told = uncovered(index.routing, index.whole // max(1, len(index.cells)))
+        return Navigation.nothing(budget, f"the budget is too small: {told}"), 0
+    left = index.whole if budget is None else budget - index.routing
+    found = index.navigator.navigate(vector, k, budget=left, **asked)
+    return found, index.routing + found.cost.bytes_scanned
 
 
 def _rows(parts: list[Part]) -> int:
@@ -93,26 +107,31 @@ def cones_for_text(
     *,
     recall: float | None,
     budget: int | None,
+    whole: Hits | None = None,
 ) -> Hits:
-    """The first k windows by lexical evidence and the cosine of their best point."""
+    """The first k windows by lexical evidence and the cosine of their best point. `whole` is the answer without
+    the view's filter, whose weight of vectors holds here too."""
     begun = time.perf_counter()
     scores = view.lexical.score(analyse(text))
     vector = encoder.encode([text.encode("utf-8", "surrogatepass")])[0]
-    evidence = np.concatenate(scores.parts)
+    evidence = view.evidence(scores)
     named = _best(evidence, MOST)
     steering = _steering(view, index, evidence, named[:STEERING])
-    left = index.whole if budget is None else budget
-    found = index.navigator.navigate(vector, MOST, recall=recall, budget=left, evidence=steering)
+    most = max(k, int(MOST * index.share))
+    found, through = _navigated(index, vector, most, budget, recall=recall, evidence=steering)
     near = np.searchsorted(view.window_points, index.positions[found.ids], side="right") - 1
     unindexed = [
         np.arange(view.window_offsets[number], view.window_offsets[number + 1])
-        for number, part in enumerate(view.vectors or [])
-        if part in index.later
+        for number in range(len(view.parts))
+        if number not in index.numbers
     ]
     windows = np.unique(np.concatenate([named, near, *unindexed]))
     windows = windows[evidence[windows] > -np.inf]
     cosines, looked = best_cosines(view, windows, vector)
-    c = weight_of(view, encoder.joining, scores, vector, cosines)
+    if whole is None:
+        c = weight_of(view, encoder.joining, scores, vector, cosines)
+    else:
+        c = whole.request.weight
     joined = np.full(len(evidence), -np.inf)
     joined[windows] = evidence[windows] + c * cosines
     chosen, best = first_windows(view, windows[joined[windows] > 0], joined, k)
@@ -122,23 +141,24 @@ def cones_for_text(
     ]
     # the most that a window could reach that is neither named nor near
     evidence[windows] = -np.inf
-    farthest = (float(found.scores[-1]) if len(found.scores) else 1.0) + found.gap
+    farthest = min((float(found.scores[-1]) if len(found.scores) else 1.0) + found.gap, COSINE)
     rest = float(evidence.max(initial=-np.inf)) + c * farthest
     kth = float(best[k - 1]) if len(best) == k else 0.0
     gap = max(0.0, rest - kth)
     weighed = rest == -np.inf or cosines.max(initial=0.0) >= farthest  # c is that of all windows
+    if whole is not None:
+        weighed = whole.status == "exact"
     status: Status = found.status
     if not gap and weighed:
         status = "exact"
     elif status == "exact":
         status = "probable"
     looked += found.cost.rescored
-    read = scores.bytes_read + index.routing + found.cost.points_scanned * index.row_bytes
-    read += sum(len(hit.data) for hit in hits)
+    read = scores.bytes_read + through + sum(len(hit.data) for hit in hits)
     cost = Cost(read, view.stored_bytes + index.whole, found.cost.points_scanned, looked, since(begun))
     account = account_of(view, scores, encoder, c, (found.cost.points_scanned, looked), read)
     request = Request(k, text=text, joined=True, weight=c, recall=recall, budget=budget)
-    account |= _told(found, int(sum(map(len, unindexed))), recall)
+    account |= _told(found, int(sum(map(len, unindexed))), recall, through, budget)
     return Hits(tuple(hits), status, gap, cost, request, view.generation, account)
 
 
@@ -155,13 +175,13 @@ def _with_later(
     return points[order], scores[order]
 
 
-def _gap(found: Navigation, scores: np.ndarray, k: int) -> float:
-    """How much better than the k-th score something that was not read could be."""
+def _gap(found: Navigation, scores: np.ndarray, k: int, kept: int) -> float:
+    """How much better than the k-th score something that was not read could be; `kept` were looked for."""
     if found.status == "exact":
         return 0.0
-    if len(scores) < k or len(found.scores) < k:
+    if len(scores) < k or len(found.scores) < kept:
         return float("inf")
-    return max(0.0, float(found.scores[k - 1]) + found.gap - float(scores[k - 1]))
+    return max(0.0, float(found.scores[kept - 1]) + found.gap - float(scores[k - 1]))
 
 
 def _best(evidence: np.ndarray, most: int) -> np.ndarray:
@@ -184,10 +204,15 @@ def _steering(view: View, index: PointIndex, evidence: np.ndarray, windows: np.n
     return told
 
 
-def _told(found: Navigation, later: int, recall: float | None) -> dict[str, Any]:
+def _told(
+    found: Navigation, later: int, recall: float | None, read: int, budget: int | None
+) -> dict[str, Any]:
+    """What an account says of cones. read: bytes of codes, with those of rows that the index does not cover."""
+    limit = "" if budget is None else f" of a budget of {budget}"
     account: dict[str, Any] = {
         "asked for": "all that the budget allows" if recall is None else f"a mean recall of {recall:g}",
         "why it stopped": found.stopped,
+        "bytes read through the index, choosing cells included": f"{read}{limit}",
         "points read in cells": found.cost.points_scanned,
         "cones": [
             {

@@ -4,12 +4,14 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from typing import Any
 from unicodedata import is_normalized
 
 import numpy as np
 
 from thesphere.readers import analysis_text
 from thesphere.scan import Metric
+from thesphere.sphere.filter import Filter
 from thesphere.text import grams, words
 from thesphere.types import Cost, Status
 
@@ -84,6 +86,8 @@ class Request:
         metric: of `vector`.
         joined: whether vectors took part in ranking a text, and with what weight; 0 if they took none.
         recall, budget: how far to go where an index answers; None and None where the answer is exact.
+        filter: which sources could answer.
+        within: of a radius search, the least score; its text or vector is compared with points.
     """
 
     k: int
@@ -95,6 +99,8 @@ class Request:
     weight: float = 0.0
     recall: float | None = None
     budget: int | None = None
+    filter: Filter = Filter()
+    within: float | None = None
 
     def __str__(self) -> str:
         if self.vector is not None:
@@ -112,7 +118,9 @@ class Hits(Sequence):
         cost: what it took.
         request: what was asked.
         generation: of the collection that answered.
-        account: how the answer came about, printed by `explain`.
+        account: how the answer came about, printed by `explain`; its `cones` tell where was looked, with root,
+            activation, degrees, cells, points and bytes of each. An answer that left nothing out is one cone.
+        total: of a radius search, how many points there are, of which the hits are the first; else None.
     """
 
     hits: tuple[Hit, ...]
@@ -122,6 +130,7 @@ class Hits(Sequence):
     request: Request
     generation: int
     account: dict[str, object] = field(default_factory=dict, repr=False)
+    total: int | None = None
 
     def __len__(self) -> int:
         return len(self.hits)
@@ -136,24 +145,33 @@ class Hits(Sequence):
         """How the answer came about, a line each."""
         lines = [f"status: {self.status}, gap {self.gap:g}"]
         for name, value in self.account.items():
-            if isinstance(value, list):
+            if isinstance(value, list) and value:
                 lines += [f"{name}:", *(f"  {_in_words(each)}" for each in value)]
             else:
-                lines.append(f"{name}: {value}")
+                lines.append(f"{name}: {value if value != [] else 'none'}")
         return "\n".join(lines)
 
     def as_dict(self) -> dict:
         """What `--json` prints."""
         return {
-            "query": str(self.request), "status": self.status,
+            "query": str(self.request), "filter": self.request.filter.as_dict(), "status": self.status,
             "gap": self.gap if np.isfinite(self.gap) else None, "cost": asdict(self.cost),
             "account": self.account, "hits": [hit.as_dict() for hit in self.hits],
+            **({} if self.total is None else {"within": self.request.within, "total": self.total}),
         }  # fmt: skip
 
 
-def _in_words(told: dict[str, float]) -> str:
-    return ", ".join(
-        f"{name} {value:.3g}" if value % 1 else f"{name} {value:,}" for name, value in told.items()
+def whole_cone(points: int, read: int) -> list[dict[str, Any]]:
+    """The cones of an answer that left nothing out: one, all of the sphere, with so many points and bytes."""
+    return [{"root": "all", "activation": 1.0, "degrees": 180, "cells": 1, "points": points, "bytes": read}]
+
+
+def _in_words(cone: dict[str, Any]) -> str:
+    where = "all of the sphere" if cone["root"] == "all" else f"root {cone['root']}"
+    cells = "1 cell" if cone["cells"] == 1 else f"{cone['cells']:,} cells"
+    return (
+        f"{where}: activation {cone['activation']:.3g}, {cone['degrees']} degrees, {cells},"
+        f" {cone['points']:,} points, {cone['bytes']:,} bytes"
     )
 
 

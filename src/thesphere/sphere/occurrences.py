@@ -13,7 +13,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from thesphere.sphere.hits import Hit, Hits, Request
+from thesphere.lexical.lists import Lists
+from thesphere.sphere.hits import Hit, Hits, Request, whole_cone
 from thesphere.sphere.part import PartReader
 from thesphere.sphere.record import Identity
 from thesphere.sphere.search import hit_of, since
@@ -35,8 +36,9 @@ def search_bytes(view: View, pattern: bytes, k: int) -> Hits:
     ruled = {}
     places: dict[Identity, list[Piece]] = {}
     read = 0
-    for part in view.parts:
-        windows, cost = _possible(part, terms, len(pattern))
+    lists = [each.grams for each in view.lexical.parts] if len(terms) else [None] * len(view.parts)
+    for part, grams in zip(view.parts, lists, strict=True):
+        windows, cost = _possible(part, grams, terms, len(pattern))
         read += cost
         ruled[part] = windows
         for document in np.flatnonzero(_to_visit(part, windows)).tolist():
@@ -64,6 +66,7 @@ def search_bytes(view: View, pattern: bytes, k: int) -> Hits:
         "evidence": "the bytes themselves, source after source by name",
         "4-grams that ruled windows out": len(terms),
         "bytes read": read,
+        "cones": whole_cone(view.live_points, read),
     }
     cost = Cost(read, view.stored_bytes, 0, 0, since(begun))
     return Hits(tuple(hits), "exact", 0.0, cost, Request(k, contains=pattern), view.generation, account)
@@ -84,13 +87,12 @@ def settled_terms(pattern: bytes) -> np.ndarray:
 
 
 def _possible(
-    part: PartReader, terms: np.ndarray, length: int
+    part: PartReader, lists: Lists | None, terms: np.ndarray, length: int
 ) -> tuple[tuple[np.ndarray, np.ndarray] | None, int]:
     """((bool [windows] that may hold the pattern, bool [windows] that may hold it across their end), bytes read);
     None where nothing is ruled out."""
-    if not len(terms):
+    if lists is None:
         return None, 0
-    lists = part.lexical.grams
     where = lists.find(terms)
     rarest = np.argsort(lists.document_counts(where, None), kind="stable")[:MOST_TERMS]
     has = lists.holding(where[rarest])

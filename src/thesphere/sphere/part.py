@@ -14,6 +14,7 @@ document that is larger than a part lies in several; `document_base` says where 
 
 import codecs
 import json
+from copy import copy
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +26,7 @@ from thesphere.errors import FormatError
 from thesphere.lexical.lists import Lists
 from thesphere.lexical.score import LexicalPart
 from thesphere.scan import Codes, Part
+from thesphere.sphere.filter import Labels
 from thesphere.sphere.lengths import offsets_of, unpack_lengths
 from thesphere.sphere.record import Record
 from thesphere.sphere.windows import Window
@@ -66,6 +68,14 @@ class PartReader:
                 )
             self.live = np.ones(self.documents, bool)
             self.live[dead] = False
+
+    def only(self, documents: np.ndarray) -> "PartReader":
+        """The same part with some documents alone live, bool [documents]."""
+        part = copy(self)
+        part.live = documents
+        for name in ("window_live", "point_live", "lexical"):  # these follow from it
+            part.__dict__.pop(name, None)
+        return part
 
     def _fits(self, name: str, table: np.ndarray) -> bool:
         """Whether a table has the type and length that the others ask for, so that none leads outside another."""
@@ -212,6 +222,17 @@ class PartReader:
             raise FormatError(
                 f"{self.folder}: a document's record is damaged; run `thesphere verify`"
             ) from error
+
+    @property
+    def labels(self) -> Labels:
+        """What the live documents are picked by; every record is read."""
+        names: list[list[str]] = [[] for _ in range(self.documents)]
+        modalities: list[str | None] = [None] * self.documents
+        for document in range(self.documents):
+            if self.live is None or self.live[document]:
+                record = self.record(document)
+                names[document], modalities[document] = [*record.names, *record.uris], record.modality
+        return Labels(names, modalities)
 
     @cached_property
     def _blocks(self) -> Blocks | None:

@@ -16,7 +16,7 @@ from thesphere.lexical.query import analyse, neighbours, repaired
 from thesphere.lexical.score import CUT_FROM, GRAM_POWER, K1, B, flatness
 from thesphere.sphere.hits import Hit, Hits, Request
 from thesphere.sphere.part import PartReader
-from thesphere.sphere.record import Identity
+from thesphere.sphere.record import Identity, Record
 from thesphere.sphere.view import View, float_rows
 from thesphere.types import Status
 
@@ -32,10 +32,19 @@ def prove(view: View, hits: Hits, encoder: Encoder | None) -> None:
     request = hits.request
     if request.contains is not None:
         truth = _enumerate_bytes(view, request.contains)
-    elif request.vector is not None:
-        truth = _enumerate_points(view, request)
+    elif request.vector is not None or request.within is not None:
+        truth = _enumerate_points(view, request, encoder)
     else:
         truth = _enumerate_windows(view, hits, encoder)
+    if request.filter:
+        let = {each.source for _, _, each in view.records() if _passes(request, each)}
+        truth = [each for each in truth if each[1] in let]
+    if request.within is not None:
+        truth = [each for each in truth if each[0] >= request.within]
+        if hits.total != len(truth):
+            raise VerifyError(
+                f"{hits.total} points were said to be within, full enumeration finds {len(truth)}"
+            )
     truth = sorted(truth, key=lambda each: (-each[0], *each[1:]))
     if hits.status not in get_args(Status) or (hits.status == "exact" and hits.gap != 0):
         raise VerifyError(f"the answer is called {hits.status!r} with a gap of {hits.gap!r}")
@@ -44,6 +53,10 @@ def prove(view: View, hits: Hits, encoder: Encoder | None) -> None:
     else:
         _prove_some(hits, truth)
     _check_bytes(view, hits)
+
+
+def _passes(request: Request, record: Record) -> bool:
+    return request.filter.lets([*record.names, *record.uris], record.modality)
 
 
 def _prove_first(hits: Hits, truth: Answer) -> None:
@@ -227,11 +240,13 @@ def _total(terms: np.ndarray) -> np.ndarray:
     return sums[:, 0]
 
 
-def _enumerate_points(view: View, request: Request) -> Answer:
-    assert request.vector is not None
-    answer: Answer = []
+def _enumerate_points(view: View, request: Request, encoder: Encoder | None) -> Answer:
+    vector, answer = request.vector, []
+    if vector is None:
+        assert encoder is not None and request.text is not None
+        vector = encoder.encode([request.text.encode("utf-8", "surrogatepass")])[0]
     for part, rows in zip(view.parts, view.vectors or [], strict=True):
-        scores = _scores(float_rows(rows, slice(None)), request.vector, request.metric)
+        scores = _scores(float_rows(rows, slice(None)), vector, request.metric)
         starts, ends = part.point_spans
         sources = [part.record(document).source for document in range(part.documents)]
         for point, score in enumerate(scores):

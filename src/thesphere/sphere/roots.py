@@ -6,8 +6,11 @@ rows, so that a score is the same with and without the index.
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import copy
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -16,9 +19,11 @@ import numpy as np
 from thesphere.errors import FormatError, SphereError
 from thesphere.navigate.navigator import Navigator
 from thesphere.roots import Roots, RootsConfig
-from thesphere.roots.calibrate import Calibration, serving, source_of
+from thesphere.roots.calibrate import Calibration, Source, serving, source_of
 from thesphere.roots.cells import Cells
-from thesphere.roots.folder import named, rules_of
+from thesphere.roots.folder import asked_of, named, rules_of
+from thesphere.roots.index import kept_queries
+from thesphere.roots.quality import Quality
 from thesphere.roots.saved import from_arrays
 from thesphere.roots.search import ceilings_of, coded_reaches
 from thesphere.roots.stop import EVERYTHING, Stop
@@ -30,7 +35,7 @@ from thesphere.store.part import checksum
 
 FILE = "roots.safetensors"
 FORMAT = "thesphere.collection.roots"
-VERSION = 1
+VERSION = 1  # queries, and what they are of, may be there or not
 
 
 def write_roots(
@@ -42,6 +47,8 @@ def write_roots(
     method: str = "kmeans",
     substring: float | None = None,
     key: int | None = None,
+    queries: np.ndarray | None = None,
+    fit: str = "",
 ) -> Roots:
     """Divide the points of all parts and write the index as a file of a new part; all rows are in memory once.
 
@@ -53,6 +60,8 @@ def write_roots(
         method: a name out of `thesphere.roots.partition.METHODS`.
         substring: weight of shared substrings in what keeps points together (methods "potts" and "ising").
         key: seed of all that is drawn.
+        queries: float32 [Q, D] to calibrate on; some of them stay in the file.
+        fit: the part that holds the encoder's fitted state, which the queries are of.
     """
     rows = np.concatenate([float_rows(part, slice(None)).astype(np.float32) for part in view.vectors or []])
     prominence = np.concatenate([np.asarray(part.prominence, np.float64) for part in view.parts])
@@ -60,10 +69,15 @@ def write_roots(
     text = None
     if substring is not None:
         text = [text.encode() for text in view.texts(1 << 12, removed=True)]
-    roots = Roots.build(rows, metric, config=config, key=key, prominence=prominence, text=text)
+    roots = Roots.build(
+        rows, metric, config=config, key=key, prominence=prominence, text=text, queries=queries
+    )
+    kept = None if queries is None else kept_queries(queries, len(rows))
     covered = [[part.folder.name, len(part.point_window)] for part in view.parts]
     about = {"format": FORMAT, "version": str(VERSION), "metric": metric, "parts": json.dumps(covered)}
-    write_tensors(folder / FILE, named(None, roots.cells, roots.calibrations, None), about)
+    about["fit"] = fit
+    about["quality"] = json.dumps(asdict(roots.quality(_sources(view))))
+    write_tensors(folder / FILE, named(None, roots.cells, roots.calibrations, kept), about)
     return roots
 
 
@@ -74,19 +88,15 @@ def load_roots(folder: Path, view: View) -> "PointIndex | None":
         FormatError: the file is missing, or not what `write_roots` writes.
     """
     path = folder / FILE
-    try:
-        committed = next((part.files for part in view.snapshot.parts if part.folder == folder), {})
-        if checksum(path) != committed.get(FILE):  # bounds are only as true as the file: all of it is read
-            raise ValueError("its checksum is not the one that was committed")
-        arrays, about = map_tensors(path)
+    with _told_of(path):
+        arrays, about = _committed(path, view)
         covered = [(str(name), int(points)) for name, points in json.loads(about["parts"])]
         metric: Metric = "ip" if about["metric"] == "ip" else "cosine"
         if (about["format"], about["version"], about["metric"]) != (FORMAT, str(VERSION), metric):
             raise ValueError(f"format, version {about['version']!r} or metric {about['metric']!r}")
         cells = from_arrays(arrays, metric, str(path))
         rules = tuple(rules_of(arrays, str(path)))
-    except (OSError, SphereError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise FormatError(f"{path} is missing or damaged ({error}); run `thesphere roots` again") from error
+        quality = _quality(about.get("quality"))
     if view.vectors is None:
         return None
     known = {part.folder.name: number for number, part in enumerate(view.parts)}
@@ -101,7 +111,55 @@ def load_roots(folder: Path, view: View) -> "PointIndex | None":
     places = np.concatenate(positions) if positions else np.zeros(0, np.int64)
     if not numbers or len(places) != cells.count:
         return None
-    return PointIndex(view, cells, rules, metric, places, numbers)
+    return PointIndex(view, cells, rules, metric, places, numbers, quality)
+
+
+def _sources(view: View) -> np.ndarray:
+    """int64 [N]: the source of each point of all parts."""
+    firsts = np.cumsum([0, *(part.documents for part in view.parts)])
+    places = zip(firsts[:-1], view.parts, strict=True)
+    return np.concatenate([first + part.window_document[part.point_window] for first, part in places])
+
+
+def _quality(told: str | None) -> Quality | None:
+    """What a file tells of its cells; older ones tell nothing."""
+    if told is None:
+        return None
+    known = json.loads(told)
+    cut, balance, purity = (float(known[name]) for name in ("cut", "balance", "purity"))
+    return Quality(cut, int(known["sample"]), balance, purity)
+
+
+def load_queries(folder: Path, view: View, fit: str) -> np.ndarray | None:
+    """The queries that stayed with the kept index, float32 [Q, D]; None where it was given none, or they are of
+    another fit of the encoder than `fit`.
+
+    Raises:
+        FormatError: as `load_roots`.
+    """
+    if not view.vectors:
+        return None
+    path = folder / FILE
+    with _told_of(path):
+        arrays, about = _committed(path, view)
+        asked = asked_of(arrays, view.vectors[0].codes.width, str(path))
+        return None if asked is None or about["fit"] != fit else np.array(asked)
+
+
+@contextmanager
+def _told_of(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, SphereError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise FormatError(f"{path} is missing or damaged ({error}); run `thesphere roots` again") from error
+
+
+def _committed(path: Path, view: View) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """What the file holds; bounds are only as true as it is: all of it is read."""
+    committed = next((part.files for part in view.snapshot.parts if part.folder == path.parent), {})
+    if checksum(path) != committed.get(FILE):
+        raise ValueError("its checksum is not the one that was committed")
+    return map_tensors(path)
 
 
 @dataclass(frozen=True)
@@ -131,7 +189,9 @@ class PointIndex:
         metric: that the cells, and their rules, are for.
         rules: by k.
         positions: int64 [N], the number of each row among the points of all parts, -1 where its part is gone.
-        later: the parts that are not covered.
+        numbers: of the parts that are covered.
+        quality: how well the cells divided the points when they were made, purity by source; None where the file
+            does not tell.
     """
 
     def __init__(
@@ -142,20 +202,35 @@ class PointIndex:
         metric: Metric,
         positions: np.ndarray,
         numbers: list[int],
+        quality: Quality | None = None,
     ) -> None:
-        """numbers: of the parts that are covered."""
-        parts = view.vectors or []
+        """See the class; `view` is the generation, or what a filter leaves of it."""
         self.cells = cells
         self.metric: Metric = metric
         self.rules = rules
         self.view = view
         self.positions = positions
-        self.later = [part for number, part in enumerate(parts) if number not in numbers]
+        self.numbers = frozenset(numbers)
+        self.quality = quality
+
+    def over(self, view: View) -> "PointIndex":
+        """The same cells, where the live points of another view of this generation can be found."""
+        index = copy(self)
+        index.view = view
+        for name in ("later", "live", "share", "navigator"):  # these follow from it
+            index.__dict__.pop(name, None)
+        return index
 
     def __str__(self) -> str:
         later = sum(map(len, self.later))
         told = f"{len(self.cells.roots)} roots, {len(self.cells)} cells over {int(self.live.sum())} points"
-        return f"{told}, {self.metric}" + (f", {later} points later" if later else "")
+        told += f", {self.metric}" + (f", {later} points later" if later else "")
+        return f"{told}, calibrated on {source_of(self.rules, 1)}"
+
+    @cached_property
+    def later(self) -> list[Part]:
+        """The parts that are not covered."""
+        return [part for number, part in enumerate(self.view.vectors or []) if number not in self.numbers]
 
     @cached_property
     def navigator(self) -> Navigator:
@@ -169,8 +244,8 @@ class PointIndex:
 
     @property
     def routing(self) -> int:
-        """Bytes that choosing cells reads."""
-        return self.cells.route_bytes
+        """Bytes that choosing cells reads: the router's codes, and the roots' means."""
+        return self.cells.route_bytes + self.cells.roots.centroid.nbytes
 
     @property
     def vectors(self) -> Gathered:
@@ -193,6 +268,12 @@ class PointIndex:
     def live(self) -> np.ndarray:
         """bool [N]: rows of documents that were not removed."""
         return (self.positions >= 0) & self.view.points_live[self.positions]
+
+    @cached_property
+    def share(self) -> float:
+        """How much of the rows a filter leaves, 0 to 1."""
+        live = self.view.whole.points_live[self.positions[self.positions >= 0]]
+        return int(self.live.sum()) / max(1, int(live.sum())) if self.view.filter else 1.0
 
     @cached_property
     def homes(self) -> np.ndarray:
@@ -220,13 +301,24 @@ class PointIndex:
         return ceilings_of(self._asked(query), cells.router, cells.norms, self._reaches)[0]
 
     def stop(self, recall: float, k: int) -> Stop:
-        """The calibrated rule for a mean recall of the first k."""
-        calibration = serving(self.rules, k)
+        """The calibrated rule for a mean recall of the first k. Where a filter leaves a share of the rows, their
+        first k are among the first k / share of all: the rule for those holds, asked with `kept` rows."""
+        calibration = serving(self.rules, self._among(k))
         return calibration.stop(recall) if calibration and recall < 1 else EVERYTHING
 
-    def calibrated_on(self, k: int) -> str:
-        """What the rules for the first k were calibrated on, "queries" or "points"."""
-        return source_of(self.rules, k)
+    def calibrated_on(self, k: int) -> Source:
+        """What the rules for the first k were calibrated on."""
+        return source_of(self.rules, self._among(k))
+
+    def kept(self, k: int) -> int:
+        """How many rows to look for, so that the rule for the first k holds: as many as a filter leaves, on
+        average, of those that it was calibrated for."""
+        calibration = serving(self.rules, self._among(k))
+        return k if calibration is None or self.share == 1 else max(k, int(calibration.k * self.share))
+
+    def _among(self, k: int) -> int:
+        """How many of the first rows without a filter hold the first k with it."""
+        return k if self.share == 1 else math.ceil(k / max(self.share, 1e-9) - 1e-6)
 
     def scan_cells(
         self, query: np.ndarray, cells: np.ndarray, k: int, budget_bytes: int
@@ -247,3 +339,24 @@ class PointIndex:
         scores = all_exact(self.view.vectors or [], query, points, self.metric)
         best = np.lexsort((rows, -scores))[:k]
         return rows[best], scores[best], len(read), len(read) * self.row_bytes
+
+    def within(self, query: np.ndarray, score: float) -> tuple[np.ndarray, int, int]:
+        """Points among which all live ones are that score at least `score`: (their numbers, how many cells were
+        opened, rows bounded, those that are not covered included)."""
+        codes, length = self.cells.codes, float(np.linalg.norm(query.astype(np.float64)))
+        # the cells are of rows rounded to float32
+        rounding = 1e-6 * (length * self.cells.norms.astype(np.float64) if self.metric == "ip" else 1.0)
+        cells = np.flatnonzero(self.cell_ceilings(query) + rounding >= score)
+        slots = self.cells.first_slots(cells, len(codes))
+        rows, first = np.unique(self.cells.rows[slots], return_index=True)
+        alive = self.live[rows]
+        points, some = self.positions[rows[alive]], codes.some(slots[first[alive]])
+        high = code_bounds(some, query, self.metric)[1]
+        near = high + 1e-6 * (length * some.norms if self.metric == "ip" else 1.0) >= score
+        found, bounded = [points[near]], len(slots)
+        for part in self.later:
+            high = code_bounds(part.codes, query, self.metric)[1]
+            own = (high >= score) & (True if part.live is None else part.live)
+            found.append(part.offset + np.flatnonzero(own))
+            bounded += len(part)
+        return np.concatenate(found), len(cells), bounded

@@ -9,7 +9,7 @@ above the tenth in words, and above a sample of all points in cosines (thesphere
 vectors take part. The hit is the
 window's best passage. Order: score descending, then source (its name, then its uri), then start; windows
 without any evidence are no hits. Every score is float64 and none depends on how the sources are spread over
-parts.
+parts, nor on a filter: c and all statistics are those of the whole collection.
 """
 
 import time
@@ -25,11 +25,11 @@ from thesphere.lexical.query import Query, analyse
 from thesphere.lexical.score import LexicalScores, score_texts
 from thesphere.readers import analysis_text
 from thesphere.scan import Metric, all_bounds, all_exact, exact, search
-from thesphere.sphere.hits import Hit, Hits, Request, word_marker
+from thesphere.sphere.hits import Hit, Hits, Request, whole_cone, word_marker
 from thesphere.sphere.part import PartReader
 from thesphere.sphere.record import Identity
 from thesphere.sphere.view import View
-from thesphere.types import Cost
+from thesphere.types import Cost, Status
 
 
 @dataclass(frozen=True)
@@ -50,16 +50,21 @@ def search_text(
     k: int,
     *,
     encoder: Encoder | None = None,
+    whole: Hits | None = None,
 ) -> Hits:
-    """The first k windows for a text; `encoder` makes vectors take part."""
+    """The first k windows for a text; `encoder` makes vectors take part, with the weight that they had in `whole`
+    if that is given, the index's answer without the view's filter: then every point that it leaves is scored."""
     begun = time.perf_counter()
     scores = view.lexical.score(analyse(text))
     vector = None
     if encoder is not None and view.vectors is not None:
         vector = encoder.encode([text.encode("utf-8", "surrogatepass")])[0]
-        ranked = _rank_joined(view, scores, vector, encoder.joining, k)
+        if whole is not None:
+            ranked = _rank_few(view, scores, vector, whole.request.weight, k)
+        else:
+            ranked = _rank_joined(view, scores, vector, encoder.joining, k)
     else:
-        ranked = _rank(view, scores.parts, k)
+        ranked = _rank(view, scores, k)
     c = ranked.weight
     hits = [
         passage_of(view, int(window), float(score), scores, vector, c)
@@ -67,16 +72,18 @@ def search_text(
     ]
     read = scores.bytes_read + ranked.bytes_scanned + sum(len(hit.data) for hit in hits)
     account = account_of(view, scores, encoder, c, (ranked.points_scanned, ranked.rescored), read)
+    if whole is not None:
+        account["how"] = few_told(view)
+    account["cones"] = whole_cone(view.live_points, read)
     cost = Cost(read, view.stored_bytes, ranked.points_scanned, ranked.rescored, since(begun))
-    return Hits(
-        tuple(hits),
-        "exact",
-        0.0,
-        cost,
-        Request(k, text=text, joined=vector is not None, weight=c),
-        view.generation,
-        account,
-    )
+    status: Status = "exact" if whole is None else _settled(whole)
+    request = Request(k, text=text, joined=vector is not None, weight=c)
+    return Hits(tuple(hits), status, 0.0, cost, request, view.generation, account)
+
+
+def _settled(whole: Hits) -> Status:
+    """The status of windows that were all scored, with the weight that vectors had in `whole`."""
+    return "exact" if whole.status == "exact" else "probable"
 
 
 def account_of(
@@ -99,35 +106,68 @@ def search_vector(view: View, vector: np.ndarray, k: int, *, metric: Metric) -> 
     """The first k points by inner product or cosine with a vector float32 [D]."""
     begun = time.perf_counter()
     parts = view.vectors or []
-    most = min(k, int(view.point_offsets[-1]))
-    result = search(parts, vector.reshape(1, -1), most + 1, metric=metric)
-    rescored = result.rescored
-    found = result.ids[0] >= 0
-    points, scores = result.ids[0][found], result.scores[0][found]
-    if len(points) > most and scores[most] == scores[most - 1]:  # this tie is broken by names, not by ids
-        points = np.flatnonzero(all_bounds(parts, vector, metric)[1] >= scores[most])
-        points = points[view.points_live[points]]
-        scores = all_exact(parts, vector, points, metric)
-        rescored += len(points)
+    if view.few:
+        points, scores, size = score_few(view, vector, metric)
+        scanned = rescored = len(points)
+    else:
+        points, scores, rescored = _scan(view, vector, k, metric)
+        scanned = int(view.point_offsets[-1])
+        size = sum(part.codes.row_bytes * len(part.codes) for part in parts)
     refuse_nan(scores)
-    hits = []
-    for point, score in first_points(view, points, scores, k):
-        part, local = view.locate_point(point)
-        start, end = (int(side[local]) for side in part.point_spans)
-        hits.append(hit_of(view, part, int(part.point_window[local]), start, end, score, point=point))
-    scanned = int(view.point_offsets[-1])
-    size = sum(part.codes.row_bytes * len(part.codes) for part in parts)
+    hits = point_hits(view, first_points(view, points, scores, k))
     cost = Cost(size, view.stored_bytes, scanned, rescored, since(begun))
     account: dict[str, object] = {
         "evidence": f"vectors, {metric}",
         "points bounded, then scored in float64": f"{scanned}, {cost.rescored}",
+        **({"how": few_told(view)} if view.few else {}),
+        "cones": whole_cone(view.live_points, size),
     }
     request = Request(k, vector=vector, metric=metric)
     return Hits(tuple(hits), "exact", 0.0, cost, request, view.generation, account)
 
 
+def _scan(view: View, vector: np.ndarray, k: int, metric: Metric) -> tuple[np.ndarray, np.ndarray, int]:
+    """(points among which the first k are, their scores, how many were scored)."""
+    parts = view.vectors or []
+    most = min(k, int(view.point_offsets[-1]))
+    result = search(parts, vector.reshape(1, -1), most + 1, metric=metric)
+    found = result.ids[0] >= 0
+    points, scores = result.ids[0][found], result.scores[0][found]
+    if len(points) <= most or scores[most] != scores[most - 1]:
+        return points, scores, result.rescored
+    # this tie is broken by names, not by ids
+    points = np.flatnonzero(all_bounds(parts, vector, metric)[1] >= scores[most])
+    points = points[view.points_live[points]]
+    return points, all_exact(parts, vector, points, metric), result.rescored + len(points)
+
+
+def score_few(view: View, vector: np.ndarray, metric: Metric) -> tuple[np.ndarray, np.ndarray, int]:
+    """(all live points, their scores, bytes read): where a filter leaves few, nothing is quicker."""
+    parts, points = view.vectors or [], np.flatnonzero(view.points_live)
+    size = sum(part.values.itemsize * part.values.shape[1] for part in parts[:1])
+    return points, all_exact(parts, vector, points, metric), size * len(points)
+
+
+def few_told(view: View) -> str:
+    """What an account says of `score_few`."""
+    return f"the filter leaves {view.live_points:,} points, so few that each was scored"
+
+
+def point_hits(view: View, points: list[tuple[int, float]]) -> list[Hit]:
+    """The hits of points with their scores."""
+    hits = []
+    for point, score in points:
+        part, local = view.locate_point(point)
+        start, end = (int(side[local]) for side in part.point_spans)
+        hits.append(hit_of(view, part, int(part.point_window[local]), start, end, score, point=point))
+    return hits
+
+
 def first_points(view: View, points: np.ndarray, scores: np.ndarray, k: int) -> list[tuple[int, float]]:
     """The first k points by (score descending, source, start), each with its score."""
+    if len(points) > k:
+        kept = scores >= np.partition(scores, len(points) - k)[len(points) - k]
+        points, scores = points[kept], scores[kept]
 
     @cache
     def source(part: PartReader, document: int) -> Identity:
@@ -141,9 +181,9 @@ def first_points(view: View, points: np.ndarray, scores: np.ndarray, k: int) -> 
     return sorted(zip(points.tolist(), scores.tolist(), strict=True), key=key)[:k]
 
 
-def _rank(view: View, scores: list[np.ndarray], k: int) -> _Ranked:
+def _rank(view: View, scores: LexicalScores, k: int) -> _Ranked:
     """The first k windows by scores that are already exact."""
-    everything = np.concatenate(scores) if scores else np.empty(0)
+    everything = view.evidence(scores)
     return _Ranked(*first_windows(view, np.flatnonzero(everything > 0), everything, k))
 
 
@@ -168,21 +208,39 @@ def _rank_joined(view: View, lexical: LexicalScores, vector: np.ndarray, joining
     """The first k windows by lexical + c * best cosine: bounds for all points, exact scores where they
     matter."""
     parts = view.vectors or []
-    evidence = np.concatenate(lexical.parts)
-    live = np.flatnonzero(evidence > -np.inf)
-    low, high = (
-        np.maximum.reduceat(bound, view.window_points[:-1])[live]
-        for bound in all_bounds(parts, vector, "cosine")
-    )
-    near, looked = best_cosines(view, live[_may_be_first(low, high, 1)], vector)
+    evidence = view.evidence(lexical)
+    bounded = all_bounds(parts, vector, "cosine")
+    low, high = (np.maximum.reduceat(bound, view.window_points[:-1]) for bound in bounded)
+    everything = np.flatnonzero(np.concatenate(lexical.parts) > -np.inf)  # without a filter
+    likely = everything[_may_be_first(low[everything], high[everything], 1)]
+    near, looked = best_cosines(view, likely, vector)
     c = weight_of(view, joining, lexical, vector, near)
-    open_windows = live[_may_be_first(evidence[live] + c * low, evidence[live] + c * high, k)]
+    live = np.flatnonzero(evidence > -np.inf)
+    low, high = (evidence[live] + c * bound[live] for bound in (low, high))
+    open_windows = live[_may_be_first(low, high, k)]
     cosines, rescored = best_cosines(view, open_windows, vector)
-    scores = np.full(len(evidence), -np.inf)
-    scores[open_windows] = evidence[open_windows] + c * cosines
-    chosen, best = first_windows(view, open_windows[scores[open_windows] > 0], scores, k)
+    chosen, best = _first_joined(view, evidence, open_windows, c * cosines, k)
     size = sum(part.codes.row_bytes * len(part) for part in parts)
     return _Ranked(chosen, best, c, int(view.point_offsets[-1]), looked + rescored, size)
+
+
+def _rank_few(view: View, lexical: LexicalScores, vector: np.ndarray, c: float, k: int) -> _Ranked:
+    """The first k windows, each of which is scored."""
+    evidence = view.evidence(lexical)
+    live = np.flatnonzero(evidence > -np.inf)
+    cosines, looked = best_cosines(view, live, vector)
+    chosen, best = _first_joined(view, evidence, live, c * cosines, k)
+    values = (view.vectors or [])[0].values
+    return _Ranked(chosen, best, c, looked, looked, looked * values.itemsize * values.shape[1])
+
+
+def _first_joined(
+    view: View, evidence: np.ndarray, windows: np.ndarray, more: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The first k of some windows, by their evidence and what vectors add to it, and their scores."""
+    scores = np.full(len(evidence), -np.inf)
+    scores[windows] = evidence[windows] + more
+    return first_windows(view, windows[scores[windows] > 0], scores, k)
 
 
 def weight_of(

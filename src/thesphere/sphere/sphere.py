@@ -1,9 +1,9 @@
 """The one object of the library: a collection that takes files and answers questions."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -23,15 +23,20 @@ from thesphere.sphere.batch import Batch
 from thesphere.sphere.cones import MOST, cones_for_text, cones_for_vector
 from thesphere.sphere.exchange import export_file, import_arrays, import_file
 from thesphere.sphere.filling import fill_points, refill_points
+from thesphere.sphere.filter import Filter
+from thesphere.sphere.filtered import filtered, filtered_cones
 from thesphere.sphere.hits import Hits
 from thesphere.sphere.hypergraph import boundaries, hypergraph
 from thesphere.sphere.ingest import RENAMING, Ingest, Report
+from thesphere.sphere.names import below
 from thesphere.sphere.occurrences import search_bytes
 from thesphere.sphere.places import Places, load_places, write_places
 from thesphere.sphere.prove import prove
+from thesphere.sphere.questions import questions_of
+from thesphere.sphere.radius import points_within
 from thesphere.sphere.rewrite import copy_document
 from thesphere.sphere.roles import Roles
-from thesphere.sphere.roots import PointIndex, load_roots, write_roots
+from thesphere.sphere.roots import PointIndex, load_queries, load_roots, write_roots
 from thesphere.sphere.search import search_text, search_vector
 from thesphere.sphere.settings import Settings
 from thesphere.sphere.view import View
@@ -46,6 +51,7 @@ if TYPE_CHECKING:
 RECALL = 0.95  # what an index answers with when nothing is asked for
 LARGE = 200_000  # points from which an index answers by itself: below, all of them are scanned as fast
 LATE = 0.25  # share of the points that an index may not cover before it is built again
+FILTERS = 8  # the last ones, whose views are kept
 GROWTH = 4  # a fitted encoder is fitted again when the points have become this many times as many
 
 
@@ -155,7 +161,7 @@ class Sphere:
         self._forget()
 
     def _forget(self) -> None:
-        for name in ("encoder", "index"):
+        for name in ("encoder", "index", "_filtered", "_over"):
             self.__dict__.pop(name, None)
 
     @cached_property
@@ -323,11 +329,7 @@ class Sphere:
             wanted: dict[str, list[str]] = {name: [] for name in names}
             for row in self.collection.sources():
                 for name, found in wanted.items():
-                    stem = name.rstrip("/")
-                    if any(
-                        each == stem or each.startswith((stem + "/", stem + "#"))
-                        for each in (row.name, row.uri)
-                    ):
+                    if below(row.name, name) or below(row.uri, name):
                         found.append(row.uri)
             for name, found in wanted.items():
                 if not found:
@@ -394,6 +396,8 @@ class Sphere:
         recall: float | None = None,
         exact: bool = False,
         budget: int | None = None,
+        sources: Sequence[str] = (),
+        modality: Sequence[str] = (),
     ) -> Hits:
         """The first k answers.
 
@@ -412,11 +416,17 @@ class Sphere:
                 answers are exact.
             recall: 0 to 1, the mean share of the true first k that an index has to find; 0.95 unless told.
             exact: leave the index out.
-            budget: bytes of coded rows that are read at most, with an index.
+            budget: bytes that an index may read at most, for choosing cells and of coded rows; what does not
+                cover the former reads nothing of it. Rows that are then scored on their floats come on top, and
+                their number is told. So does what words read.
+            sources: only these may answer: names of sources or of folders above them, * and ? allowed. All
+                unless given. Scores do not depend on it: statistics are those of the whole collection.
+            modality: only sources that the readers found to be this, "text", "code", "row" or "binary".
 
         Raises:
             InputError: not exactly one of query, vector and contains; an empty one; k < 1; a vector of
-                another width; numbers out of range; a budget where no index answers.
+                another width; numbers out of range; a budget where no index answers; a name or a modality
+                that no source has.
         """
         given = [each for each in (query, vector, contains) if each is not None]
         if len(given) != 1:
@@ -429,29 +439,26 @@ class Sphere:
             raise InputError(f"budget is {budget} bytes; give 0 or more")
         if exact and (recall is not None or budget is not None):
             raise InputError("exact excludes recall and budget; leave them out")
-        view = self.view
+        view = self._only(sources, modality)
         if contains is not None:
             self._unbudgeted(budget)
             if not contains:
                 raise InputError("the byte string is empty; give at least one byte")
-            return search_bytes(view, contains, k)
+            return filtered(search_bytes(view, contains, k), view)
         if vector is not None:
-            if view.vectors is None:
-                raise InputError(
-                    "this collection has no vectors; ingest with an encoder, or import embeddings"
-                )
-            rows = check_embeddings(np.atleast_2d(vector), expect_width=view.vectors[0].codes.width)
-            if len(rows) != 1:
-                raise InputError(f"vector holds {len(rows)} rows; give one vector [D] at a time")
+            row = self._row(vector)
             index = self._index(exact, recall, budget, k)
             if index is not None and metric in (None, index.metric):
                 wanted = RECALL if recall is None and budget is None else recall
-                hits = cones_for_vector(view, index, rows[0], k, recall=wanted, budget=budget)
-                if hits is not None:
-                    return hits
+                over = self._through(view, index, k, wanted, budget)
+                if over is not None:
+                    wanted = None if view.few else wanted  # no rule is calibrated for so few
+                    hits = cones_for_vector(view, over, row, k, recall=wanted, budget=budget)
+                    if hits is not None:
+                        return filtered(hits, view)
             else:
                 self._unbudgeted(budget)
-            return search_vector(view, rows[0], k, metric=metric or self._metric)
+            return filtered(search_vector(view, row, k, metric=metric or self._metric), view)
         assert query is not None
         if not query.strip():
             raise InputError("the query is empty; ask for something")
@@ -459,9 +466,104 @@ class Sphere:
         index = None if encoder is None else self._index(exact, recall, budget, k)
         if encoder is not None and index is not None and index.metric == "cosine":
             wanted = RECALL if recall is None and budget is None else recall
-            return cones_for_text(view, index, query, k, encoder, recall=wanted, budget=budget)
-        self._unbudgeted(budget)
-        return search_text(view, query, k, encoder=encoder)
+            if not view.filter:
+                return cones_for_text(view, index, query, k, encoder, recall=wanted, budget=budget)
+            over = self._through(view, index, k, wanted, None if budget is None else budget // 2)
+            if over is not None or view.few:
+                indexes = index, over
+                hits = filtered_cones(view, indexes, query, k, encoder, recall=wanted, budget=budget)
+                return filtered(hits, view)
+        else:
+            self._unbudgeted(budget)
+        return filtered(search_text(view, query, k, encoder=encoder), view)
+
+    def within(
+        self,
+        query: str | None = None,
+        *,
+        score: float,
+        vector: np.ndarray | None = None,
+        metric: Metric | None = None,
+        sources: Sequence[str] = (),
+        modality: Sequence[str] = (),
+        limit: int | None = None,
+    ) -> Hits:
+        """Every point that scores at least `score` against a vector, exactly, best first. The hits are the
+        points' spans; `total` of the answer says how many there are.
+
+        Args:
+            query: a text, whose vector by the collection's encoder is compared; its words do not count.
+            score: the least cosine or inner product.
+            vector: numbers [D] from the encoder of the collection instead of a text.
+            metric: "cosine" or "ip"; the index's if there is one, else cosine.
+            sources, modality: as in `search`.
+            limit: the most that are given back, 1 or more; all of them unless told.
+
+        Raises:
+            InputError: not exactly one of query and vector; an empty one; a score that is no finite number; a
+                text where no encoder is at hand; a limit below 1; what `search` refuses.
+        """
+        if (query is None) == (vector is None):
+            raise InputError("give a query or a vector, one of them, for the points within a score of it")
+        if not np.isfinite(score):
+            raise InputError(f"score is {score}; give the least cosine or inner product as a finite number")
+        if limit is not None and limit < 1:
+            raise InputError(f"limit is {limit}; ask for at least 1 answer")
+        if query is not None and not query.strip():
+            raise InputError("the query is empty; ask for something")
+        view, metric = self._only(sources, modality), metric or self._metric
+        if query is None:
+            assert vector is not None
+            asked = self._row(vector)
+        else:
+            encoder = self._joining(True)
+            if encoder is None or view.vectors is None:
+                raise InputError("this collection has no vectors yet; ingest some text first")
+            asked = query, encoder
+        index = self.index if int(view.point_offsets[-1]) >= LARGE else None
+        if index is not None and index.metric != metric:
+            index = None
+        elif index is not None and view.filter:
+            index = self._over(view)
+        hits = points_within(view, float(score), asked=asked, metric=metric, index=index, limit=limit)
+        return filtered(hits, view)
+
+    def _row(self, vector: np.ndarray) -> np.ndarray:
+        """A vector that a user gives, float32 [D]."""
+        vectors = self.view.vectors
+        if vectors is None:
+            raise InputError("this collection has no vectors; ingest with an encoder, or import embeddings")
+        rows = check_embeddings(np.atleast_2d(vector), expect_width=vectors[0].codes.width)
+        if len(rows) != 1:
+            raise InputError(f"vector holds {len(rows)} rows; give one vector [D] at a time")
+        return rows[0]
+
+    def _only(self, sources: Sequence[str], modality: Sequence[str]) -> View:
+        """What a filter leaves of the generation that answers."""
+        view, wanted = self.view, Filter.of(sources, modality)
+        return self._filtered(wanted) if wanted else view
+
+    @cached_property
+    def _filtered(self) -> Callable[[Filter], View]:
+        return lru_cache(FILTERS)(self.view.only)
+
+    @cached_property
+    def _over(self) -> Callable[[View], PointIndex]:
+        assert self.index is not None
+        return lru_cache(FILTERS)(self.index.over)
+
+    def _through(
+        self, view: View, index: PointIndex, k: int, recall: float | None, budget: int | None
+    ) -> PointIndex | None:
+        """The index over a view; None where it is better, and the budget allows, to score all that a filter
+        leaves, and where no rule holds for the first k of so little."""
+        if not view.filter:
+            return index
+        over, whole = self._over(view), 4 * index.cells.codes.width * view.live_points
+        if view.few and (budget is None or whole <= budget):
+            return None
+        unruled = budget is None and recall is not None and over.stop(recall, k) is EVERYTHING
+        return None if unruled else over
 
     def _unbudgeted(self, budget: int | None) -> None:
         if budget is not None:
@@ -552,8 +654,8 @@ class Sphere:
             method: a name out of `thesphere.filling.METHODS`, or a strategy.
             chart: where directions come from: "graph" (neighbours stay together), "spectral", "pca" (fast),
                 "random", or None.
-            instructions, questions: names of sources, * and ? allowed: their points are kept in the cap around
-                the north and the south pole (needs chart="graph").
+            instructions, questions: names of sources or of folders above them, * and ? allowed: their points
+                are kept in the cap around the north and the south pole (needs chart="graph").
             again: False keeps what is known and moves as few points as possible to where the later ones have
                 disturbed the balance.
             key: seed of all that is drawn.
@@ -603,6 +705,7 @@ class Sphere:
         method: str = "kmeans",
         substring: float | None = None,
         key: int | None = None,
+        queries: Any = None,
         progress: Progress = SILENT,
     ) -> "Roots":
         """Divide the points into cells and keep the index in the collection: searches with vectors then read a
@@ -616,31 +719,42 @@ class Sphere:
             substring: weight of shared substrings in what keeps points together, 0 to 1 (for the methods "potts"
                 and "ising").
             key: seed of all that is drawn.
+            queries: a thousand or more like those that will be asked, for which a mean recall then holds: texts,
+                which the collection's encoder embeds, or numbers [Q, D]. Some hundreds stay with the index, for
+                when it is built again by itself (until a fitted encoder is fitted again). Without them points
+                stand in, and the rules are stricter.
             progress: is told that it works.
 
         Returns:
             the index in memory.
 
         Raises:
-            InputError: the collection has no embeddings, or a value is out of range.
+            InputError: the collection has no embeddings, a value is out of range, or queries are not as
+                described.
             LockedError: another process is writing.
         """
         with self.collection.writer() as writer:
             self.refresh()
-            return self._write_roots(
-                writer, progress, metric, partitions=partitions, method=method, substring=substring, key=key
-            )
+            options = {"partitions": partitions, "method": method, "substring": substring, "key": key}
+            return self._write_roots(writer, progress, metric, queries, **options)
 
     def _write_roots(
-        self, writer: Writer, progress: Progress, metric: Metric | None = None, **options: Any
+        self,
+        writer: Writer,
+        progress: Progress,
+        metric: Metric | None = None,
+        queries: Any = None,
+        **options: Any,
     ) -> "Roots":
         view = self.view
         if view.vectors is None or not int(view.point_offsets[-1]):
             raise InputError(f"{self.path} has no embeddings to index; ingest with an encoder first")
+        if queries is not None:
+            queries = questions_of(queries, self.encoder, view.vectors[0].codes.width)
         progress.start("index", None, "points")
         folder = writer.new_part()
-        metric = metric or self._metric
-        roots = write_roots(folder, view, metric, **options)
+        metric, fit = metric or self._metric, self.settings.encoder_part
+        roots = write_roots(folder, view, metric, queries=queries, fit=fit, **options)
         old = view.number_of(self.settings.roots_part)
         drop = [] if old is None else [old]
         kept = {"roots_part": folder.name, "roots_metric": metric}
@@ -670,7 +784,17 @@ class Sphere:
         except FormatError:
             known = 0
         if known < (1 - LATE) * view.live_points:
-            self._write_roots(writer, progress)
+            self._write_roots(writer, progress, queries=self._kept_queries())
+
+    def _kept_queries(self) -> np.ndarray | None:
+        """What the index was calibrated on, if it was given that and can still be read."""
+        if not self.settings.roots_part:
+            return None
+        folder, fit = self.path / "parts" / self.settings.roots_part, self.settings.encoder_part
+        try:
+            return load_queries(folder, self.view, fit)
+        except FormatError:
+            return None
 
     def places(self, points: Points | None = None) -> Places | None:
         """Where each of `points()` lies (give them if they are at hand), by the last `fill`; None before the
@@ -698,8 +822,9 @@ class Sphere:
         try:
             index = self.index
             told = "none" if not self.settings.roots_part else "out of date" if index is None else str(index)
+            division = "none" if index is None else str(index.quality or "unknown")
         except FormatError as error:
-            told = str(error)
+            told, division = str(error), "unknown"
         return {
             **stats,
             "windows": view.lexical.documents,
@@ -708,6 +833,7 @@ class Sphere:
             "dimensions": view.vectors[0].codes.width if view.vectors else 0,
             "filling": filling,
             "roots": told,
+            "division": division,
             **{
                 name: value
                 for name, value in vars(self.settings).items()

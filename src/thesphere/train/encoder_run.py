@@ -20,7 +20,8 @@ from thesphere.train.card import encoder_card
 from thesphere.train.corpora import facts_of
 from thesphere.train.folder import Pair
 from thesphere.train.library import Library, read_library
-from thesphere.train.outcome import claim, digest_of, machine, need_memory, read_weights
+from thesphere.train.outcome import claim, digest_of, machine, need_gpu, need_memory, read_weights
+from thesphere.train.rules import need
 
 SHORT, LONG = 32, 128  # patches of the two sides of a pair; what is longer is cut in training
 SLICE = 256  # texts that a teacher is given at a time
@@ -60,13 +61,12 @@ class EncoderWish:
     kernel: bool = False
 
     def __post_init__(self) -> None:
-        for fits, told in (
+        need(
+            self,
             (
                 self.kind in SHAPES,
                 f"there is no encoder {self.kind!r} to train; choose {' or '.join(SHAPES)}",
             ),
-            (0 <= self.steps < 1 << 31, f"{self.steps} steps cannot be taken; give 1 or more"),
-            (0 < self.minutes <= 1e5, f"{self.minutes} minutes cannot be kept to; give more than 0"),
             (
                 self.width % 64 == 0 and 0 <= self.width <= MOST_WIDTH,
                 f"a width of {self.width} is not possible; give a multiple of 64, 64 to {MOST_WIDTH}",
@@ -80,13 +80,7 @@ class EncoderWish:
                 8 <= self.batch <= 1 << 16 and self.batch % 4 == 0,
                 f"a batch of {self.batch} pairs is not possible; give a multiple of 4, 8 to {1 << 16:,}",
             ),
-            (
-                0 < self.rate <= 100,
-                f"a rate of {self.rate} is not possible; give a share of the usual one, 0.3",
-            ),
-        ):
-            if not fits:
-                raise InputError(told)
+        )
 
     @property
     def shape(self) -> SphereShape:
@@ -142,7 +136,11 @@ def train_encoder(
     from thesphere.nn import sphere
     from thesphere.train import encoder
     from thesphere.train.run import run, schedule, steps_in, with_parameters
+    from thesphere.train.sampler import Pairs, Sampler, Settings
+    from thesphere.train.shelf import shelve
 
+    if wish.kernel:
+        need_gpu()
     started = None if not wish.start else _weights(wish)
     shape = wish.shape if started is None else checked_sphere_shape(started, wish.start)
     teacher = open_encoder(wish.teacher) if wish.teacher else None
@@ -175,7 +173,7 @@ def train_encoder(
         taught = np.where(np.abs(vectors).max(1) > 0, np.arange(len(texts)), -1).astype(np.int32)
     kinds = Counter(pair.kind for pair in pairs)
     names = list(kinds)
-    given = encoder.Pairs(
+    given = Pairs(
         np.array([number[pair.query] for pair in pairs], np.int32),
         np.array([number[pair.passage] for pair in pairs], np.int32),
         np.array([names.index(pair.kind) for pair in pairs]),
@@ -184,7 +182,7 @@ def train_encoder(
     )
     say(f"{len(pairs):,} pairs to learn from; {shape.products:,} products a patch")
 
-    usual = encoder.Settings(1)
+    usual = Settings(1)
     part = wish.rate * (GENTLE if started else 1.0)
     steps = outcome.settled.get("steps", wish.steps)
     settings = replace(
@@ -199,8 +197,8 @@ def train_encoder(
         words=min(usual.words, len(library.word), wish.batch * (SHORT + LONG)),
         kernel=wish.kernel,
     )
-    sampler = encoder.Sampler(given, library.lengths, settings)
-    shelf = encoder.shelve(library, taught, vectors)
+    sampler = Sampler(given, library.lengths, settings)
+    shelf = shelve(library, taught, vectors)
     state = encoder.begin(shape, settings)
     if started is not None:
         state = with_parameters(state, sphere.parameters_of(started)[1])

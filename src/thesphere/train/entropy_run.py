@@ -14,13 +14,15 @@ from safetensors.numpy import load, save
 from thesphere.errors import InputError
 from thesphere.nn.contexts import KNOWN, MOST_ROWS, lookup_of
 from thesphere.nn.shape import INPUT, MOST_WIDTH, SHAPES, Shape, checked_shape
+from thesphere.nn.weights import shipped_weights
 from thesphere.patches import recurrent
 from thesphere.patches.recurrent import RecurrentModel
 from thesphere.progress import SILENT, Progress
 from thesphere.train.card import entropy_card
 from thesphere.train.corpora import facts_of
 from thesphere.train.lanes import choose_contexts, describe_all, pack
-from thesphere.train.outcome import claim, digest_of, machine, need_memory, read_weights
+from thesphere.train.outcome import claim, digest_of, machine, need_gpu, need_memory, read_weights
+from thesphere.train.rules import need
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,8 @@ class EntropyWish:
     kernel: bool = False
 
     def __post_init__(self) -> None:
-        for fits, told in (
-            (0 <= self.steps < 1 << 31, f"{self.steps} steps cannot be taken; give 1 or more"),
-            (0 < self.minutes <= 1e5, f"{self.minutes} minutes cannot be kept to; give more than 0"),
+        need(
+            self,
             (
                 self.width % 16 == 0 and 16 <= self.width <= MOST_WIDTH,
                 f"a width of {self.width} is not possible; give a multiple of 16, 16 to {MOST_WIDTH}",
@@ -63,7 +64,8 @@ class EntropyWish:
             (1 <= self.blocks <= 32, f"{self.blocks} blocks are not possible; give 1 to 32"),
             (
                 len(self.rows) == KNOWN and 1 <= min(self.rows) and max(self.rows) <= MOST_ROWS,
-                f"tables of {self.rows} contexts are not possible; give {KNOWN} of 1 to {MOST_ROWS}",
+                f"tables of {', '.join(map(str, dict.fromkeys(self.rows)))} contexts are not possible; give 1 to"
+                f" {MOST_ROWS:,} for each of the {KNOWN} tables",
             ),
             (1 <= self.lanes <= 65536, f"{self.lanes} lanes are not possible; give 1 to 65,536"),
             (8 <= self.window <= 65536, f"a window of {self.window} bytes is not possible; give 8 to 65,536"),
@@ -71,14 +73,8 @@ class EntropyWish:
                 self.steps * self.window < 1 << 31,
                 f"{self.steps} steps of {self.window} bytes are too many: at most 2^31 bytes fit a lane",
             ),
-            (
-                0 < self.rate <= 100,
-                f"a rate of {self.rate} is not possible; give a share of the usual one, 0.3",
-            ),
             (0 <= self.decay < 100, f"a decay of {self.decay} is not possible; give 0 or a little more, 0.1"),
-        ):
-            if not fits:
-                raise InputError(told)
+        )
 
 
 def train_entropy(
@@ -119,6 +115,8 @@ def train_entropy(
     from thesphere.train import loop
     from thesphere.train.run import run, schedule, steps_in, with_parameters
 
+    if wish.kernel:
+        need_gpu()
     parts = {name: list(texts) for name, texts in parts.items() if texts}
     started = None if not wish.start else _weights(wish.start)
     data = {
@@ -244,8 +242,7 @@ def _weights(start: str) -> dict[str, np.ndarray]:
     name = "small" if start == "shipped" else start
     if name not in recurrent.SHA256:
         return read_weights(start)
-    recurrent.shipped(name)  # checks them
-    return load(recurrent.path_of(name).read_bytes())
+    return load(shipped_weights(recurrent.path_of(name), recurrent.SHA256[name]))
 
 
 def _memory(shape: Shape, wish: EntropyWish, size: int) -> int:

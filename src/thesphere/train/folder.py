@@ -11,7 +11,8 @@ from thesphere.errors import InputError
 from thesphere.progress import SILENT, Progress
 from thesphere.readers import Skipped, read, utf8
 from thesphere.train.corpora import fingerprint
-from thesphere.train.pairs import asked, functions, headed, passages, sections, sentences, spoken, squeezed
+from thesphere.train.extractors import headed, passages, sections, sentences, squeezed
+from thesphere.train.functions import asked, functions, spoken
 
 HELD_OUT = 0.05  # share of the bytes that is judged on
 MOST_HELD_OUT = 2_000_000
@@ -121,8 +122,9 @@ def texts_of(
             taken.append(Text(text.name, text.data[:most], text.modality))
             size += len(taken[-1].data)
     if size < LEAST:
+        passed = f" ({skipped:,} of the files are no text to learn from)" if skipped else ""
         raise InputError(
-            f"{size:,} bytes of text were found in {', '.join(paths)}; training needs {LEAST:,} or more:"
+            f"{size:,} bytes of text were found in {', '.join(paths)}{passed}; training needs {LEAST:,} or more:"
             " name more files"
         )
     return Texts(*_parted(taken), skipped)

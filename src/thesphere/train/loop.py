@@ -19,6 +19,7 @@ from thesphere.errors import InputError, MissingExtra
 from thesphere.nn import gated
 from thesphere.nn.recurrent import forward, init
 from thesphere.nn.shape import TABLES, Shape
+from thesphere.runtime import precision_of
 from thesphere.train.lanes import Described, training_lanes
 
 try:
@@ -127,7 +128,8 @@ def begin(shape: Shape, settings: Settings) -> State:
     """
     if settings.lanes % mesh().size:
         raise InputError(f"{settings.lanes} lanes cannot be shared by {mesh().size} devices: give a multiple")
-    parameters = jax.tree.map(jnp.asarray, init(shape, settings.seed))
+    precise = precision_of("training")
+    parameters = jax.tree.map(lambda value: jnp.asarray(value, precise), init(shape, settings.seed))
     states = jnp.zeros((shape.blocks, settings.lanes, shape.width))
     state = State(parameters, _optimiser(settings).init(parameters), states, jnp.zeros((), jnp.int32))
     return _placed(state)

@@ -21,12 +21,12 @@ import numpy as np
 
 from thesphere import __version__
 from thesphere.errors import FormatError, InputError, NotFoundError, SphereError
+from thesphere.nn.weights import WEIGHTS
 from thesphere.runtime import hardware
 from thesphere.store import map_tensors, write_tensors
 from thesphere.store.part import replacing
 
-RUN, CHECKPOINT, WEIGHTS = "run.json", "checkpoint.safetensors", "weights.safetensors"
-FIGURES, CARD = "figures.json", "model.md"
+RUN, CHECKPOINT, FIGURES, CARD = "run.json", "checkpoint.safetensors", "figures.json", "model.md"
 
 
 @dataclass
@@ -185,6 +185,20 @@ def machine() -> dict[str, Any]:
         "platform": platform.platform(terse=True),
         "versions": {"thesphere": __version__, "python": platform.python_version(), **names},
     }
+
+
+def need_gpu() -> None:
+    """Refuse the Pallas kernels where JAX finds no GPU.
+
+    Raises:
+        InputError: it finds none.
+    """
+    import jax
+
+    if (found := jax.default_backend()) != "gpu":
+        raise InputError(
+            f"--kernel needs an NVIDIA GPU, and JAX finds only a {found} here; leave --kernel out"
+        )
 
 
 def need_memory(needed: int, remedy: str) -> None:

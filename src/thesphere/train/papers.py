@@ -1,6 +1,6 @@
 """Titles, abstracts and sections of scientific prose, out of the files that corpora of it are kept in.
 
-Extractors as those of `thesphere.train.pairs`: they read one file's text and know nothing of where it comes from.
+As `thesphere.train.extractors`: they read one file's text and know nothing of where it comes from.
 A paper is a pair of its title ("" where there is none) and its abstract.
 """
 
@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from xml.etree import ElementTree
 
 from thesphere.errors import FormatError
-from thesphere.train.pairs import squeezed
+from thesphere.train.extractors import squeezed
 
 Paper = tuple[str, str]
 

@@ -7,7 +7,8 @@ imperative or the gerund, small words are dropped or kept, "python" stands in fr
 import hashlib
 import re
 
-from thesphere.train.pairs import sentences, spoken, squeezed
+from thesphere.train.extractors import sentences, squeezed
+from thesphere.train.functions import spoken
 
 MOST_WORDS = 14
 """Of a summary, so many words are asked with."""

@@ -63,7 +63,7 @@ def partition(
         InputError: anything above is not as described, or a row holds NaN or infinity.
     """
     begun = time.perf_counter()
-    rows, norms = _rows(vectors)
+    rows, norms = checked_rows(vectors)
     chosen, seed = strategy(method), _whole(0 if key is None else key, "key", 0)
     if metric not in get_args(Metric):
         raise InputError(f"metric is {metric!r}, expected 'cosine' or 'ip'")
@@ -89,7 +89,7 @@ def partition(
         if len(held) == 1 and graph:
             made = graph[0]
     sizes = np.bincount(labels, minlength=cells).astype(np.int64)
-    centroids = _centroids(rows, labels, cells, metric)
+    centroids = centroids_of(rows, labels, cells, metric)
     cell_roles = np.zeros(cells, np.int32)
     cell_roles[labels] = kinds
     report = Report(
@@ -103,8 +103,8 @@ def partition(
     return Partition(labels, centroids, sizes, report, cell_roles)
 
 
-def _rows(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The rows as given and their norms, float64 [N]."""
+def checked_rows(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows as given and their norms, float64 [N]; errors as `partition`."""
     rows = np.asarray(vectors)
     if rows.ndim != 2 or not rows.shape[1] or rows.dtype.kind not in "fiu":
         raise InputError(
@@ -181,7 +181,7 @@ def _among(neighbours: Neighbours, own: np.ndarray) -> Neighbours:
     return Neighbours(ids, np.where(ids >= 0, neighbours.similarities[own], -np.inf).astype(np.float32))
 
 
-def _centroids(rows: np.ndarray, labels: np.ndarray, cells: int, metric: Metric) -> np.ndarray:
+def centroids_of(rows: np.ndarray, labels: np.ndarray, cells: int, metric: Metric) -> np.ndarray:
     """float32 [cells, D]; see `Partition`."""
     if metric == "cosine":
         return unit(means(rows, labels, cells, scale=None))

@@ -1,8 +1,14 @@
-"""Heat-bath sweeps over a sparse graph: each row in turn is drawn from its law given all others."""
+"""Heat-bath sweeps over a sparse graph: each row in turn is drawn from its law given all others.
+
+Couplings come as float32; what is summed and drawn from is float64, as the policy says.
+"""
 
 import numpy as np
 from numba import njit
 
+from thesphere.runtime import precision_of
+
+PRECISE = np.dtype(precision_of("ising")).type
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -51,7 +57,7 @@ def sweep_cells(starts, targets, weights, labels, sizes, room, temperature, key)
         How many rows moved.
     """
     cells = len(sizes)
-    pull, touched = np.zeros(cells), np.empty(cells, np.int32)
+    pull, touched = np.zeros(cells, PRECISE), np.empty(cells, np.int32)
     open_cells = 0
     for cell in range(cells):
         open_cells += sizes[cell] < room
@@ -126,7 +132,7 @@ def shed(order, starts, targets, weights, labels, sizes, room):
     """Move rows out of cells that hold more than `room`, in the given order (int64), each to the open cell that
     pulls it most, or to the smallest."""
     cells = len(sizes)
-    pull, touched = np.zeros(cells), np.empty(cells, np.int32)
+    pull, touched = np.zeros(cells, PRECISE), np.empty(cells, np.int32)
     for i in order:
         own = labels[i]
         if sizes[own] <= room:
@@ -171,10 +177,10 @@ def sweep_spins(
     for place in range(len(members)):
         i = members[place]
         others = magnet - spins[i]
-        field = -stiffness * (others - aim) / len(members)
+        field = PRECISE(-stiffness * (others - aim) / len(members))
         for e in range(starts[i], starts[i + 1]):
             if part[targets[e]] == number:
-                field += weights[e] * spins[targets[e]]
+                field += PRECISE(weights[e]) * spins[targets[e]]
         spin = spins[i]
         if temperature > 0:
             up = 1 / (1 + np.exp(min(-2 * field / temperature, 700.0)))
@@ -189,7 +195,7 @@ def sweep_spins(
 @njit(cache=True, nogil=True)
 def fields(members, part, number, starts, targets, weights, spins):
     """float64 [n]: how strongly each member's own side holds it, s_i sum_j J_ij s_j within its part."""
-    out = np.zeros(len(members))
+    out = np.zeros(len(members), PRECISE)
     for place in range(len(members)):
         i = members[place]
         for e in range(starts[i], starts[i + 1]):

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from thesphere.roots.routing.centroid import Centroid
     from thesphere.roots.routing.learned import Learned
-    from thesphere.roots.routing.questions import held_back
+    from thesphere.roots.routing.questions import held_back, learned_from
     from thesphere.roots.routing.router import Router, fit_router, router_from
 
-__all__ = ["Centroid", "Learned", "Router", "fit_router", "held_back", "router_from"]
+__all__ = ["Centroid", "Learned", "Router", "fit_router", "held_back", "learned_from", "router_from"]
 
 _HOMES = {
     "Centroid": "centroid",
@@ -16,6 +16,7 @@ _HOMES = {
     "Router": "router",
     "fit_router": "router",
     "held_back": "questions",
+    "learned_from": "questions",
     "router_from": "router",
 }
 

@@ -47,6 +47,11 @@ def held_back(queries: np.ndarray) -> np.ndarray:
     return queries[1::2] if len(queries) >= ENOUGH else queries
 
 
+def learned_from(queries: np.ndarray) -> np.ndarray:
+    """Those of the given queries [Q, D] that are not `held_back`; none of too few."""
+    return queries[::2] if len(queries) >= ENOUGH else queries[:0]
+
+
 def ask(
     vectors: np.ndarray,
     metric: Metric,
@@ -78,7 +83,7 @@ def ask(
     own = np.sort(generator(key, STREAM).permutation(count)[:drawn])
     directions = unit_rows(as_rows(vectors[own]), "vectors")
     if queries is not None and len(queries) >= ENOUGH:
-        given = unit_rows(as_rows(queries, "queries", width), "queries")[::2]
+        given = unit_rows(learned_from(as_rows(queries, "queries", width)), "queries")
         directions = np.concatenate([directions, *[given] * WEIGHT])
         own = np.concatenate([own, np.full(WEIGHT * len(given), -1)])
     pointing = directions.any(axis=1)
