@@ -287,7 +287,7 @@ def compare(made: sets.Set, given: argparse.Namespace) -> dict[str, dict]:
     for kind, asked in made.asked.items():
         name = f"{made.name}/{kind}"
         print(name, made.points.shape, "lists", lists, flush=True)
-        ours, own = build_ours(made, kind, lists, given)
+        ours, own = build_ours(made, kind, given.lists, given)
         table = measure([*others, *ours], made, asked, given.threads, given.repeats)
         at = {
             mode: {
@@ -360,7 +360,12 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--sets", default=",".join(sets.NAMES))
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--group", type=int, default=sets.GROUP, help="queries in each group")
-    parser.add_argument("--lists", type=int, default=0, help="cells and lists; 4 sqrt(rows) when 0")
+    parser.add_argument(
+        "--lists",
+        type=int,
+        default=0,
+        help="cells and lists; 0: 4 sqrt(rows) lists, and the cells that Roots chooses",
+    )
     parser.add_argument("--quick", action="store_true", help="25,000 rows, 1,000 queries, one repeat")
     return parser
 

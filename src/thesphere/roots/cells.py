@@ -139,20 +139,20 @@ def build_cells(
     Raises:
         InputError: anything above is not as described, or a row holds NaN or infinity.
     """
-    from thesphere.roots.routing import fit_router, learned_from
+    from thesphere.roots.routing import fit_router
 
     config = RootsConfig() if config is None else config
     workforce = workers() if threads is None else threads
     share = 0.3 if config.substring is None else config.substring
     seen = vectors
-    if metric == "ip" and config.method == "kmeans" and queries is not None:
+    learned = deciding(queries, metric, config)
+    if len(learned) and len(vectors):
         rows, norms = checked_rows(vectors)
-        learned = learned_from(as_rows(queries, "queries", rows.shape[1]))
-        if len(learned) and len(rows):
-            seen = with_responses(rows, norms, learned, key=key, threads=workforce)
+        learned = as_rows(learned, "queries", rows.shape[1])
+        seen = with_responses(rows, norms, learned, key=key, threads=workforce)
     made = partition(
         seen,
-        config.partitions,
+        config.count(len(vectors)),
         metric=metric,
         method=config.method,
         text=None if config.substring is None else text,
@@ -202,6 +202,15 @@ def build_cells(
     )
     router = fit_router(vectors, starts, rows, centres, metric, queries=queries, key=key, threads=workforce)
     return Cells(starts, rows, copies, codes, router, roots, centres, reaches, norms, kinds)
+
+
+def deciding(queries: np.ndarray | None, metric: Metric, config: RootsConfig) -> np.ndarray:
+    """Those of the given queries that cells are made for (see `thesphere.roots.responses`), if they are."""
+    from thesphere.roots.routing import learned_from
+
+    if queries is None or metric != "ip" or config.method != "kmeans":
+        return np.zeros((0, 1))
+    return learned_from(queries)
 
 
 def slots(

@@ -40,7 +40,7 @@ def add_rows(
         old: numbers [N, D]; only rows of cells that are split are read.
         new: numbers [n, D].
         metric: that the cells were built with.
-        config: that the cells were built with; `partitions` (or 4 sqrt(N + n)) says how large cells should be.
+        config: that the cells were built with; `count` of them says how large cells should be.
         key, threads: as in `build_cells`.
         roles: int [n], of the new rows; None: content.
         prominence: numbers [N + n], for the statistics; None: the norms.

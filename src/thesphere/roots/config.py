@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from thesphere.roots.partition.problem import Strategy
     from thesphere.scan.part import Metric
 
+DENSITY = 4.0  # cells for each square root of the rows
 SPILL = 0.2  # share of rows with a second copy, for cosine: measured best, 10 % to 40 % are within noise
 
 
@@ -18,7 +19,9 @@ class RootsConfig:
     """Settings of `build_cells`. The presets keep the names and sizes of the earlier system.
 
     Attributes:
-        partitions: K, cells that are wanted; None: 4 sqrt(N).
+        partitions: K, cells that are wanted; None: density x sqrt(N).
+        density: cells for each square root of the rows, above 0; None: 4, or less for narrow rows where cells are
+            made for given queries (see `thesphere.roots.responses`).
         spill: share of rows with a second copy in another cell, 0 to 1; None: 0.2 for cosine, 0 for inner
             product (where it was measured to hurt).
         spill_lambda: how much a second residual along the first one costs, 0 or more (see `spill`).
@@ -37,6 +40,7 @@ class RootsConfig:
     members: bool = True
     flat_below: int = 20_000
     substring: float | None = None
+    density: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("partitions", "flat_below"):
@@ -47,6 +51,8 @@ class RootsConfig:
             value = getattr(self, name)
             if value is not None and not (0 <= value <= most and math.isfinite(value)):
                 raise InputError(f"{name} is {value}; give a finite number from 0 to {most:g}")
+        if self.density is not None and not 0 < self.density < math.inf:
+            raise InputError(f"density is {self.density}; give a finite number above 0")
 
     @classmethod
     def dev(cls) -> "RootsConfig":
@@ -58,6 +64,10 @@ class RootsConfig:
         """4,096 cells without member lists: what stays is 5 bytes a column for each cell and 4 for each of 256
         roots: 16.7 MB at 768 columns, however many rows there were."""
         return cls(partitions=4096, members=False)
+
+    def count(self, rows: int) -> int:
+        """K, the cells that are wanted of so many rows."""
+        return self.partitions or max(1, round((self.density or DENSITY) * rows**0.5))
 
     def share(self, metric: "Metric") -> float:
         """The share of rows with a second copy for that metric."""

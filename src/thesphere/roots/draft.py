@@ -138,7 +138,7 @@ class Draft:
 
     def mean(self) -> float:
         """Slots of the mean cell, if there were as many cells as a build would make."""
-        count = self.config.partitions or round(4 * len(self.first) ** 0.5)
+        count = self.config.count(len(self.first))
         return (len(self.first) + len(self.extra)) / min(count, len(self.first))
 
     def join(self, kinds: np.ndarray) -> None:

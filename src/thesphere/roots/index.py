@@ -36,13 +36,14 @@ from thesphere.roots.calibrate import (
     serving,
     source_of,
 )
-from thesphere.roots.cells import Cells, build_cells
+from thesphere.roots.cells import Cells, build_cells, deciding
 from thesphere.roots.change import add_rows, drop_rows, refit, renumber
 from thesphere.roots.config import RootsConfig
 from thesphere.roots.content import Content
 from thesphere.roots.found import Found
 from thesphere.roots.proof import verify
 from thesphere.roots.quality import Quality, quality_of
+from thesphere.roots.responses import density
 from thesphere.roots.routing.questions import held_back
 from thesphere.roots.search import ceilings_of
 from thesphere.roots.stop import EVERYTHING, Stop
@@ -141,6 +142,8 @@ class Roots:
         if len(rows) < config.flat_below:
             flat = Content(rows, names, metric, encode(rows), None)
             return cls(flat, config, asked=asked, key=key)
+        if config.density is None and asked is not None and len(deciding(asked, metric, config)):
+            config = replace(config, density=density(rows.shape[1]))
         described = {"text": text, "roles": roles, "prominence": prominence, "queries": asked}
         cells = build_cells(rows, metric, config, key=key, threads=threads, **described)
         if not config.members:

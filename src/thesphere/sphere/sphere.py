@@ -714,7 +714,7 @@ class Sphere:
 
         Args:
             metric: "cosine" or "ip"; as before, or cosine.
-            partitions: cells; 4 sqrt(points) unless given.
+            partitions: cells; 4 sqrt(points) unless given, or less for narrow rows and queries that are given.
             method: a name out of `thesphere.roots.partition.METHODS`.
             substring: weight of shared substrings in what keeps points together, 0 to 1 (for the methods "potts"
                 and "ising").
