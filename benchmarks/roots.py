@@ -354,11 +354,7 @@ def tell(name: str, result: dict) -> None:
 
 def options() -> argparse.ArgumentParser:
     """What `recall.py` takes too."""
-    parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with ann/ and pairs/")
-    parser.add_argument("--cache", type=Path, required=True, help="folder that keeps what sets.py makes")
-    parser.add_argument("--sets", default=",".join(sets.NAMES))
-    parser.add_argument("--rows", type=int, default=100_000)
+    parser = sets.options(None)
     parser.add_argument("--group", type=int, default=sets.GROUP, help="queries in each group")
     parser.add_argument(
         "--lists",

@@ -317,15 +317,21 @@ def _encode(texts: list[bytes]) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def main() -> None:
+def options(description: str | None) -> argparse.ArgumentParser:
+    """What the benchmarks on these sets take."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True, help="folder with ann/ and pairs/")
     parser.add_argument("--cache", type=Path, required=True, help="folder that keeps what is made")
     parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--group", type=int, default=GROUP, help="queries in each group")
     parser.add_argument("--sets", default=",".join(NAMES))
+    return parser
+
+
+def main() -> None:
+    parser = options(__doc__)
+    parser.add_argument("--group", type=int, default=GROUP, help="queries in each group")
     given = parser.parse_args()
     table = []
     for name in given.sets.split(","):

@@ -17,11 +17,9 @@ products as wide as a row that ordering the cells costs a query, and total is wh
 come to. Counts only, so other work on the machine does not matter. The last line is JSON.
 """
 
-import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import peers
@@ -225,14 +223,7 @@ class Case:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True, help="folder with ann/ and pairs/")
-    parser.add_argument("--cache", type=Path, required=True, help="folder that keeps what is made")
-    parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--sets", default=",".join(NAMES))
-    given = parser.parse_args()
+    given = sets.options(__doc__).parse_args()
     table = []
     for name in given.sets.split(","):
         made = sets.load(name, given.data, given.cache, given.rows)

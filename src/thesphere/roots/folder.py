@@ -22,15 +22,8 @@ FILE = "roots.safetensors"
 FORMAT = "thesphere.roots"
 VERSION = 3  # 1 had flat indexes only, 2 vectors and ids beside cells without members
 ASKED = "asked"  # the queries that the index was calibrated on
-SETTINGS = (
-    "partitions",
-    "density",
-    "spill",
-    "spill_lambda",
-    "members",
-    "flat_below",
-    "substring",
-)  # that are kept
+# that are kept
+SETTINGS = ("partitions", "density", "spill", "spill_lambda", "members", "flat_below", "substring")
 RULES = "stop."  # what the names of calibrations begin with, then k
 _BLOCK = 1 << 16  # rows that are checked at a time
 

@@ -5,7 +5,6 @@ Cells (see `thesphere.roots.search`): a router orders them, a query opens them u
 it has found what it was asked for; or all that cannot be proved useless, then its answer is exact.
 """
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -31,6 +30,7 @@ from thesphere.roots.calibrate import (
     KS,
     Calibration,
     Source,
+    among,
     calibrate,
     calibration_queries,
     serving,
@@ -271,12 +271,9 @@ class Roots:
         return from_cells(content, rows, k, rule, budget, live, recall, threads, begun)
 
     def _rule(self, recall: float, k: int, count: int, share: float = 1.0) -> Rule:
-        """The rule for a recall, asked for as many of `count` rows as it was calibrated for.
-
-        Where a filter leaves a share of the rows, their first k are among the first k / share of all: that rule
-        holds, the one for k falls short (inner products by up to .3).
-        """
-        calibration = serving(self.calibrations, math.ceil(k / share))
+        """The rule for a recall, asked for as many of `count` rows as it was calibrated for, or for that share of
+        them, where a filter leaves no more (see `among`)."""
+        calibration = serving(self.calibrations, among(k, share))
         if calibration is None or recall >= 1:
             return Rule(EVERYTHING, k)
         stop = calibration.stop(recall)

@@ -140,9 +140,8 @@ def anneal(
 
     def one(t: Array, now: Array) -> Array:
         sharpness = schedule.first_sharpness * rise ** (t / total)
-        done = jnp.minimum(
-            (t + 1) / total, 1
-        )  # not times (t + 1), then over total: 0 would be passed by rounding
+        # (cold - hot) * (t + 1) / total is rounded beyond the last temperature: below 0, where there is no root
+        done = jnp.minimum((t + 1) / total, 1)
         temperature = hot + (cold - hot) * done
         return step(
             now,

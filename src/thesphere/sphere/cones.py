@@ -17,6 +17,7 @@ from thesphere.navigate.navigation import Navigation
 from thesphere.roots.found import uncovered
 from thesphere.scan import Part, search
 from thesphere.sphere.hits import Hits, Request
+from thesphere.sphere.questions import embedded
 from thesphere.sphere.roots import PointIndex
 from thesphere.sphere.search import (
     account_of,
@@ -113,7 +114,7 @@ def cones_for_text(
     the view's filter, whose weight of vectors holds here too."""
     begun = time.perf_counter()
     scores = view.lexical.score(analyse(text))
-    vector = encoder.encode([text.encode("utf-8", "surrogatepass")])[0]
+    vector = embedded([text], encoder)[0]
     evidence = view.evidence(scores)
     named = _best(evidence, MOST)
     steering = _steering(view, index, evidence, named[:STEERING])

@@ -16,6 +16,7 @@ from thesphere.lexical.query import analyse, neighbours, repaired
 from thesphere.lexical.score import CUT_FROM, GRAM_POWER, K1, B, flatness
 from thesphere.sphere.hits import Hit, Hits, Request
 from thesphere.sphere.part import PartReader
+from thesphere.sphere.questions import embedded
 from thesphere.sphere.record import Identity, Record
 from thesphere.sphere.view import View, float_rows
 from thesphere.types import Status
@@ -155,7 +156,7 @@ def _enumerate_windows(view: View, hits: Hits, encoder: Encoder | None) -> Answe
         scores += g / g.max()
     expected = 0.0
     if request.joined and encoder is not None and view.vectors:
-        vector = encoder.encode([text.encode("utf-8", "surrogatepass")])[0]
+        vector = embedded([text], encoder)[0]
         cosines = np.empty(n)
         for index, (part, window, *_) in enumerate(places):
             rows = float_rows(
@@ -244,7 +245,7 @@ def _enumerate_points(view: View, request: Request, encoder: Encoder | None) -> 
     vector, answer = request.vector, []
     if vector is None:
         assert encoder is not None and request.text is not None
-        vector = encoder.encode([request.text.encode("utf-8", "surrogatepass")])[0]
+        vector = embedded([request.text], encoder)[0]
     for part, rows in zip(view.parts, view.vectors or [], strict=True):
         scores = _scores(float_rows(rows, slice(None)), vector, request.metric)
         starts, ends = part.point_spans

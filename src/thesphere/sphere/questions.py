@@ -1,4 +1,4 @@
-"""Queries that an index is calibrated on, as a user gives them."""
+"""Questions as a user gives them: their vectors, and those that an index is calibrated on."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +9,11 @@ from thesphere.encoders import Encoder
 from thesphere.errors import InputError
 from thesphere.roots.index import MOST_ASKED
 from thesphere.scan.rows import as_rows
+
+
+def embedded(texts: Sequence[str], encoder: Encoder) -> np.ndarray:
+    """float32 [N, D]: the vectors of texts; characters that are none (lone surrogates) stay apart."""
+    return encoder.encode([text.encode("utf-8", "surrogatepass") for text in texts])
 
 
 def questions_of(queries: Any, encoder: Encoder | None, width: int) -> np.ndarray:
@@ -26,7 +31,7 @@ def questions_of(queries: Any, encoder: Encoder | None, width: int) -> np.ndarra
     if isinstance(queries, str):
         raise InputError("queries is one text; give a list of texts, a thousand like those to be asked")
     if isinstance(queries, Sequence) and any(isinstance(each, str) for each in queries):
-        return _embedded(queries, encoder)
+        return _checked(queries, encoder)
     if hasattr(queries, "__len__") and not len(queries):
         raise InputError("there are no queries; leave them out, or give a thousand like those to be asked")
     rows = as_rows(queries, "queries", width)
@@ -36,7 +41,7 @@ def questions_of(queries: Any, encoder: Encoder | None, width: int) -> np.ndarra
     return rows
 
 
-def _embedded(texts: Sequence[Any], encoder: Encoder | None) -> np.ndarray:
+def _checked(texts: Sequence[Any], encoder: Encoder | None) -> np.ndarray:
     for number, text in enumerate(texts):
         if not isinstance(text, str) or not text.strip():
             told = "is empty" if isinstance(text, str) else f"is {type(text).__name__}, others are texts"
@@ -45,5 +50,4 @@ def _embedded(texts: Sequence[Any], encoder: Encoder | None) -> np.ndarray:
         raise InputError(
             "this collection has no encoder that embeds texts; give the queries' vectors, numbers [Q, D]"
         )
-    some = texts[:: -(-len(texts) // MOST_ASKED)]
-    return encoder.encode([text.encode("utf-8", "surrogatepass") for text in some])
+    return embedded(texts[:: -(-len(texts) // MOST_ASKED)], encoder)

@@ -5,10 +5,20 @@ import time
 import numpy as np
 
 from thesphere.encoders import Encoder
-from thesphere.scan import Metric, all_bounds, all_exact
+from thesphere.scan import Metric, all_exact
 from thesphere.sphere.hits import Hits, Request, whole_cone
+from thesphere.sphere.questions import embedded
 from thesphere.sphere.roots import PointIndex
-from thesphere.sphere.search import few_told, first_points, point_hits, refuse_nan, score_few, since
+from thesphere.sphere.search import (
+    coded_bytes,
+    few_told,
+    first_points,
+    near_points,
+    point_hits,
+    refuse_nan,
+    score_few,
+    since,
+)
 from thesphere.sphere.view import View
 from thesphere.types import Cost
 
@@ -35,21 +45,20 @@ def points_within(
     text, vector = None, asked
     if isinstance(vector, tuple):
         text, encoder = vector
-        vector = encoder.encode([text.encode("utf-8", "surrogatepass")])[0]
-    parts, stored, how = view.vectors or [], view.stored_bytes, "all points were bounded"
+        vector = embedded([text], encoder)[0]
+    stored, how = view.stored_bytes, "all points were bounded"
     if view.few:
         points, scores, read = score_few(view, vector, metric)
         scanned, how = len(points), few_told(view)
     else:
         if index is None:
-            points = np.flatnonzero(all_bounds(parts, vector, metric)[1] >= score)
-            points, scanned = points[view.points_live[points]], int(view.point_offsets[-1])
-            read = sum(part.codes.row_bytes * len(part) for part in parts)
+            points, scanned = near_points(view, vector, score, metric), int(view.point_offsets[-1])
+            read = coded_bytes(view)
         else:
             points, opened, scanned = index.within(vector, score)
             read, stored = index.routing + scanned * index.row_bytes, stored + index.whole
             how = f"{opened:,} of {len(index.cells):,} cells were opened; the others cannot hold such a point"
-        scores = all_exact(parts, vector, points, metric)
+        scores = all_exact(view.vectors or [], vector, points, metric)
     refuse_nan(scores)
     rescored, near = len(points), scores >= score
     total = int(near.sum())

@@ -6,7 +6,6 @@ rows, so that a score is the same with and without the index.
 """
 
 import json
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -19,7 +18,7 @@ import numpy as np
 from thesphere.errors import FormatError, SphereError
 from thesphere.navigate.navigator import Navigator
 from thesphere.roots import Roots, RootsConfig
-from thesphere.roots.calibrate import Calibration, Source, serving, source_of
+from thesphere.roots.calibrate import Calibration, Source, among, serving, source_of
 from thesphere.roots.cells import Cells
 from thesphere.roots.folder import asked_of, named, rules_of
 from thesphere.roots.index import kept_queries
@@ -301,24 +300,19 @@ class PointIndex:
         return ceilings_of(self._asked(query), cells.router, cells.norms, self._reaches)[0]
 
     def stop(self, recall: float, k: int) -> Stop:
-        """The calibrated rule for a mean recall of the first k. Where a filter leaves a share of the rows, their
-        first k are among the first k / share of all: the rule for those holds, asked with `kept` rows."""
-        calibration = serving(self.rules, self._among(k))
+        """The calibrated rule for a mean recall of the first k, to be asked with `kept` rows (see `among`)."""
+        calibration = serving(self.rules, among(k, self.share))
         return calibration.stop(recall) if calibration and recall < 1 else EVERYTHING
 
     def calibrated_on(self, k: int) -> Source:
         """What the rules for the first k were calibrated on."""
-        return source_of(self.rules, self._among(k))
+        return source_of(self.rules, among(k, self.share))
 
     def kept(self, k: int) -> int:
         """How many rows to look for, so that the rule for the first k holds: as many as a filter leaves, on
         average, of those that it was calibrated for."""
-        calibration = serving(self.rules, self._among(k))
+        calibration = serving(self.rules, among(k, self.share))
         return k if calibration is None or self.share == 1 else max(k, int(calibration.k * self.share))
-
-    def _among(self, k: int) -> int:
-        """How many of the first rows without a filter hold the first k with it."""
-        return k if self.share == 1 else math.ceil(k / max(self.share, 1e-9) - 1e-6)
 
     def scan_cells(
         self, query: np.ndarray, cells: np.ndarray, k: int, budget_bytes: int

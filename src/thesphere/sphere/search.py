@@ -27,6 +27,7 @@ from thesphere.readers import analysis_text
 from thesphere.scan import Metric, all_bounds, all_exact, exact, search
 from thesphere.sphere.hits import Hit, Hits, Request, whole_cone, word_marker
 from thesphere.sphere.part import PartReader
+from thesphere.sphere.questions import embedded
 from thesphere.sphere.record import Identity
 from thesphere.sphere.view import View
 from thesphere.types import Cost, Status
@@ -58,7 +59,7 @@ def search_text(
     scores = view.lexical.score(analyse(text))
     vector = None
     if encoder is not None and view.vectors is not None:
-        vector = encoder.encode([text.encode("utf-8", "surrogatepass")])[0]
+        vector = embedded([text], encoder)[0]
         if whole is not None:
             ranked = _rank_few(view, scores, vector, whole.request.weight, k)
         else:
@@ -105,14 +106,13 @@ def account_of(
 def search_vector(view: View, vector: np.ndarray, k: int, *, metric: Metric) -> Hits:
     """The first k points by inner product or cosine with a vector float32 [D]."""
     begun = time.perf_counter()
-    parts = view.vectors or []
     if view.few:
         points, scores, size = score_few(view, vector, metric)
         scanned = rescored = len(points)
     else:
         points, scores, rescored = _scan(view, vector, k, metric)
         scanned = int(view.point_offsets[-1])
-        size = sum(part.codes.row_bytes * len(part.codes) for part in parts)
+        size = coded_bytes(view)
     refuse_nan(scores)
     hits = point_hits(view, first_points(view, points, scores, k))
     cost = Cost(size, view.stored_bytes, scanned, rescored, since(begun))
@@ -136,16 +136,30 @@ def _scan(view: View, vector: np.ndarray, k: int, metric: Metric) -> tuple[np.nd
     if len(points) <= most or scores[most] != scores[most - 1]:
         return points, scores, result.rescored
     # this tie is broken by names, not by ids
-    points = np.flatnonzero(all_bounds(parts, vector, metric)[1] >= scores[most])
-    points = points[view.points_live[points]]
+    points = near_points(view, vector, scores[most], metric)
     return points, all_exact(parts, vector, points, metric), result.rescored + len(points)
 
 
 def score_few(view: View, vector: np.ndarray, metric: Metric) -> tuple[np.ndarray, np.ndarray, int]:
     """(all live points, their scores, bytes read): where a filter leaves few, nothing is quicker."""
     parts, points = view.vectors or [], np.flatnonzero(view.points_live)
-    size = sum(part.values.itemsize * part.values.shape[1] for part in parts[:1])
-    return points, all_exact(parts, vector, points, metric), size * len(points)
+    return points, all_exact(parts, vector, points, metric), row_bytes(view) * len(points)
+
+
+def near_points(view: View, vector: np.ndarray, score: float, metric: Metric) -> np.ndarray:
+    """int64: the live points that may score `score` or more, by the bounds of all codes."""
+    points = np.flatnonzero(all_bounds(view.vectors or [], vector, metric)[1] >= score)
+    return points[view.points_live[points]]
+
+
+def coded_bytes(view: View) -> int:
+    """Bytes of the codes of all points."""
+    return sum(part.codes.row_bytes * len(part) for part in view.vectors or [])
+
+
+def row_bytes(view: View) -> int:
+    """Bytes of a point's row as it is kept."""
+    return sum(part.values.itemsize * part.values.shape[1] for part in (view.vectors or [])[:1])
 
 
 def few_told(view: View) -> str:
@@ -220,8 +234,7 @@ def _rank_joined(view: View, lexical: LexicalScores, vector: np.ndarray, joining
     open_windows = live[_may_be_first(low, high, k)]
     cosines, rescored = best_cosines(view, open_windows, vector)
     chosen, best = _first_joined(view, evidence, open_windows, c * cosines, k)
-    size = sum(part.codes.row_bytes * len(part) for part in parts)
-    return _Ranked(chosen, best, c, int(view.point_offsets[-1]), looked + rescored, size)
+    return _Ranked(chosen, best, c, int(view.point_offsets[-1]), looked + rescored, coded_bytes(view))
 
 
 def _rank_few(view: View, lexical: LexicalScores, vector: np.ndarray, c: float, k: int) -> _Ranked:
@@ -230,8 +243,7 @@ def _rank_few(view: View, lexical: LexicalScores, vector: np.ndarray, c: float, 
     live = np.flatnonzero(evidence > -np.inf)
     cosines, looked = best_cosines(view, live, vector)
     chosen, best = _first_joined(view, evidence, live, c * cosines, k)
-    values = (view.vectors or [])[0].values
-    return _Ranked(chosen, best, c, looked, looked, looked * values.itemsize * values.shape[1])
+    return _Ranked(chosen, best, c, looked, looked, looked * row_bytes(view))
 
 
 def _first_joined(

@@ -10,6 +10,7 @@ from thesphere.errors import InputError
 from thesphere.geometry.zones import CONTENT, QUESTION
 from thesphere.neighbours import Neighbours, nearest
 from thesphere.norms import row_norms
+from thesphere.roots.config import DENSITY
 from thesphere.roots.partition import measure
 from thesphere.roots.partition.assign import means, unit
 from thesphere.roots.partition.couplings import couplings
@@ -71,7 +72,7 @@ def partition(
         raise InputError(f"there are neighbours of {len(neighbours)} rows and {len(rows)} vectors")
     if not (np.isfinite([alpha, beta]).all() and min(alpha, beta) >= 0):
         raise InputError(f"alpha is {alpha} and beta {beta}; give finite numbers, 0 or more")
-    wanted = round(4 * len(rows) ** 0.5) if count is None else _whole(count, "count", 1)
+    wanted = round(DENSITY * len(rows) ** 0.5) if count is None else _whole(count, "count", 1)
     sketches = None if text is None else sketch(texts_of(text, len(rows)))
     workforce = workers() if threads is None else _whole(threads, "threads", 1)
     kinds = _roles(roles, len(rows))
