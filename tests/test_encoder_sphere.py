@@ -16,7 +16,7 @@ from thesphere.cli.app import run
 from thesphere.encoders import cuts, kernels, open_encoder, sphere
 from thesphere.encoders.joining import Joining
 from thesphere.errors import FormatError, InputError, NotFoundError
-from thesphere.nn import integer
+from thesphere.nn import packed
 from thesphere.nn.grams import Rows
 from thesphere.nn.sphere_shape import SphereShape, random_weights
 from thesphere.nn.tiles import tiles_allowed
@@ -115,10 +115,11 @@ def test_batches_and_threads_change_nothing(
         np.testing.assert_array_equal(encoder.encode(TEXTS), rows)
 
 
-def test_same_rows_without_numkong(
-    encoder: sphere.SphereEncoder, rows: np.ndarray, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("way", packed.ways())
+def test_same_rows_by_other_products(
+    encoder: sphere.SphereEncoder, rows: np.ndarray, way: packed.Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(integer, "numkong_is_exact", lambda: False)
+    monkeypatch.setattr(packed, "ways", lambda: [way])
     plain = sphere.SphereEncoder(encoder.id, encoder.shape, encoder.tensors)
     np.testing.assert_array_equal(plain.encode(TEXTS), rows)
 

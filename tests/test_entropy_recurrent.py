@@ -14,7 +14,7 @@ from safetensors.numpy import load, save
 
 from thesphere.cli.app import run
 from thesphere.errors import FormatError, InputError
-from thesphere.nn import integer
+from thesphere.nn import integer, packed
 from thesphere.patches import recurrent
 from thesphere.patches.boundaries import byte_starts, calibrated
 from thesphere.patches.entropy import EntropyModel, EntropyStream
@@ -106,28 +106,27 @@ def test_costs_are_of_the_distributions_that_the_entropies_are_of(model: recurre
     assert (np.exp(-last) * last).sum() == pytest.approx(entropy, abs=1e-4)
 
 
-def test_products_without_numkong_are_the_same(
-    model: recurrent.RecurrentModel, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("way", packed.ways())
+def test_the_same_by_other_products(
+    model: recurrent.RecurrentModel, way: packed.Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(integer, "numkong_is_exact", lambda: False)
+    monkeypatch.setattr(packed, "ways", lambda: [way])
     name = name_of(model)
     plain = recurrent.RecurrentModel(recurrent.path_of(name).read_bytes(), name=name)
     np.testing.assert_array_equal(plain.entropies(MIXED), model.entropies(MIXED))
     assert plain.id == model.id
 
 
-def test_matrix_products_are_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_matrix_products_are_exact() -> None:
     rng = np.random.default_rng(0)
     for size in (1, 7, 513):
         levels = rng.integers(-127, 128, (33, 768)).astype(np.int8)
         rows = np.where(rng.random((size, 768)) < 0.5, 127, -127).astype(np.int8)
         expected = rows.astype(np.int64) @ levels.T.astype(np.int64)
-        for compiled in (integer.numkong_is_exact(), False):
-            monkeypatch.setattr(integer, "numkong_is_exact", lambda answer=compiled: answer)
-            matrix, room = integer.Matrix(levels, np.ones(33, np.float32)), np.empty((size, 33), np.int32)
-            np.testing.assert_array_equal(matrix(rows), expected)
-            assert matrix(rows, room) is room
-            np.testing.assert_array_equal(room, expected)
+        matrix, room = integer.Matrix(levels, np.ones(33, np.float32)), np.empty((size, 33), np.int32)
+        np.testing.assert_array_equal(matrix(rows), expected)
+        assert matrix(rows, room) is room
+        np.testing.assert_array_equal(room, expected)
 
 
 def test_levels_and_powers_are_those_of_their_definitions() -> None:

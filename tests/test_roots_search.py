@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 
 from thesphere.errors import InputError, SphereError, VerifyError
 from thesphere.navigate import detect_peaks
+from thesphere.nn import packed
 from thesphere.roots import Roots, RootsConfig
 from thesphere.roots.folder import digest
+from thesphere.roots.routing import products
 from thesphere.roots.search import Index, visit
 from thesphere.roots.stop import Stop, checkpoints
-from thesphere.scan import Part, dots, search
+from thesphere.scan import Part, search
 from thesphere.scan.block import Queries
 from thesphere.store.tensors import map_tensors, write_tensors
 
@@ -98,7 +100,9 @@ def test_what_is_asked_beside_a_query_changes_nothing(made, monkeypatch):
         assert np.array_equal(one.ids[0], wanted.ids[q]) and one.status[0] == wanted.status[q]
         assert one.gap[0] == wanted.gap[q] and one.opened[0] == wanted.opened[q]
     monkeypatch.setattr("thesphere.scan.grouped.tiles_allowed", lambda: False)
-    monkeypatch.setattr(dots, "numkong_is_exact", lambda: False)
+    monkeypatch.setattr(products, "tiles_allowed", lambda: False)
+    monkeypatch.setattr(products, "LANES", 0)
+    monkeypatch.setattr(packed, "ways", lambda: ["blas"])
     slow = roots.search(queries, 5, recall=0.9)
     assert np.array_equal(slow.ids, wanted.ids) and np.array_equal(slow.opened, wanted.opened)
 

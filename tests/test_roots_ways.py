@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from thesphere.nn.packed import numkong_is_exact
 from thesphere.nn.tiles import tiles_allowed
 from thesphere.roots import Roots, RootsConfig
 
@@ -98,25 +97,25 @@ ELSEWHERE = """
 import sys
 import numpy as np
 sys.modules["numkong"] = None
-if not {tiles}:
-    import thesphere.nn.tiles
+import thesphere.nn.tiles
+if {way!r} != "tiles":
     thesphere.nn.tiles.tiles_allowed = lambda: False
 import test_roots_ways
+from thesphere.nn import packed
 from thesphere.roots.routing import products
-from thesphere.scan import dots, grouped
-assert not dots.numkong_is_exact() and "numkong" not in {{name for name, there in sys.modules.items() if there}}
-assert {tiles} or not (grouped.tiles_allowed() or products.tiles_allowed())
+from thesphere.scan import grouped
+if {way!r} == "blas":
+    products.LANES, packed.ways = 0, lambda: ["blas"]
+assert not packed.numkong_is_exact() and "numkong" not in {{name for name, there in sys.modules.items() if there}}
+assert {way!r} == "tiles" or not (grouped.tiles_allowed() or products.tiles_allowed())
 np.savez(sys.argv[1], **test_roots_ways.everything())
 """
 
 
-@pytest.mark.skipif(not numkong_is_exact(), reason="without numkong there is nothing to compare with")
-@pytest.mark.parametrize(
-    "tiles", sorted({False, tiles_allowed()}), ids=["no tiles", "tiles"][: 1 + tiles_allowed()]
-)
-def test_without_numkong_the_same(here: dict[str, np.ndarray], tiles: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["blas", "lanes", *["tiles"] * tiles_allowed()])
+def test_without_numkong_the_same(here: dict[str, np.ndarray], way: str, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", ELSEWHERE.format(tiles=tiles), tmp_path / "told.npz"],
+        [sys.executable, "-c", ELSEWHERE.format(way=way), tmp_path / "told.npz"],
         capture_output=True,
         text=True,
         cwd=Path(__file__).parent,

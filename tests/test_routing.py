@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thesphere.errors import FormatError, InputError
+from thesphere.nn import packed
+from thesphere.nn.packed import ways
 from thesphere.roots.partition import partition
-from thesphere.roots.routing import Centroid, Learned, fit_router, held_back, router_from
+from thesphere.roots.routing import Centroid, Learned, fit_router, held_back, products, router_from
 from thesphere.roots.routing.learning import _best, _line, _softmax, _targets
 from thesphere.roots.routing.questions import Questions, ask
 from thesphere.scan import Metric, Part, encode
@@ -87,14 +89,16 @@ def test_centroid_scores_are_cosines():
     assert router.dots == 50
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-def test_a_query_scores_the_same_in_every_batch(compiled, monkeypatch):
+@pytest.mark.parametrize("way", [None, *ways()])
+def test_a_query_scores_the_same_in_every_batch(way, monkeypatch):
     rng = np.random.default_rng(2)
     router = Learned.of(rng.standard_normal((70, 130)), rng.standard_normal(70))
     asked = asked_of(rng.standard_normal((300, 130)).astype(np.float32), "ip")
     whole = router.scores(asked)
-    if not compiled:
-        monkeypatch.setattr("thesphere.scan.dots.numkong_is_exact", lambda: False)
+    if way:
+        monkeypatch.setattr(products, "LANES", 0)
+        monkeypatch.setattr(products, "tiles_allowed", lambda: False)
+        monkeypatch.setattr(packed, "ways", lambda: [way])
     for first, last in ((0, 300), (0, 1), (17, 19), (100, 103), (5, 9), (120, 260)):
         np.testing.assert_array_equal(router.scores(asked.some(first, last)), whole[first:last])
     assert router.scores(asked.some(4, 4)).shape == (0, 70)

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thesphere.errors import FormatError, InputError
+from thesphere.nn import packed
+from thesphere.nn.packed import ways
 from thesphere.scan import Codes, Part, all_bounds, all_exact, answers, block, bounds, encode, exact, search
-from thesphere.scan import dots as dots_module
-from thesphere.scan.dots import Packed
 from thesphere.scan.rows import WIDEST
 
 METRICS = ("ip", "cosine")
@@ -191,14 +191,14 @@ def test_wide_rows():
     assert np.array_equal(found.ids, np.argsort(-truth(vectors, "float32", queries, "ip"), axis=1)[:, :3])
 
 
-def test_tiles_without_numkong_are_the_same(monkeypatch):
-    rows = np.random.default_rng(1).integers(-127, 128, (50, 4160), dtype=np.int8)
-    wanted = rows.astype(np.int32) @ rows[:9].T.astype(np.int32)
-    assert np.array_equal(Packed(rows[:9], 64).tile(rows), wanted)
-    monkeypatch.setattr(dots_module, "numkong_is_exact", lambda: False)
-    assert np.array_equal(Packed(rows[:9], 64).tile(rows), wanted)
-    extremes = np.full((3, 4160), -128, dtype=np.int8)
-    assert (Packed(extremes, 64).tile(extremes) == 4160 * 128 * 128).all()
+@pytest.mark.parametrize("way", ways())
+def test_a_block_is_searched_the_same_on_every_way(way, monkeypatch):
+    vectors, queries = made(1, 1100, 130, "plain"), made(2, 37, 130, "plain")
+    wanted = search([Part(encode(vectors), vectors)], queries, 5)
+    monkeypatch.setattr(packed, "ways", lambda: [way])
+    found = search([Part(encode(vectors), vectors)], queries, 5)
+    assert np.array_equal(found.ids, wanted.ids) and np.array_equal(found.scores, wanted.scores)
+    assert found.rescored == wanted.rescored
 
 
 def test_small_blocks_change_nothing(monkeypatch):

@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 
 from thesphere.nn.contexts import KNOWN, SEEN, STATES
-from thesphere.nn.packed import multiply_packed, numkong_is_exact
+from thesphere.nn.packed import Packed
 from thesphere.nn.shape import BYTE_WIDTH, KNOWN_WIDTH, SECOND_WIDTH, SEEN_WIDTH
 from thesphere.room import aligned
 
@@ -39,20 +39,7 @@ class Matrix:
     def __init__(self, levels: np.ndarray, scale: np.ndarray) -> None:
         self.scale = scale
         self._outputs = len(levels)
-        if numkong_is_exact():
-            import numkong
-
-            packed = numkong.dots_pack(levels)
-
-            def product(rows: np.ndarray, out: np.ndarray) -> None:
-                multiply_packed(rows, packed, out)
-        else:  # float32 holds every integer up to 2^24, so BLAS may add in any order
-            wide = np.ascontiguousarray(levels.T, np.float32)
-
-            def product(rows: np.ndarray, out: np.ndarray) -> None:
-                out[:] = rows.astype(np.float32) @ wide
-
-        self._product = product
+        self._product = Packed(levels)
 
     def __call__(self, levels: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """int32 [T, outputs]: exact sums of products with `levels`, int8 [T, inputs]; `out`: where they go."""

@@ -21,8 +21,10 @@ from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
+from thesphere.room import aligned
+
 ROWS, COLUMNS, DEPTH = 32, 16, 64
-"""Of what rows of the left side, columns and bytes to add up are multiples."""
+"""Of what rows of the left side, columns and bytes to add up are multiples where there may be tiles."""
 FLIP = -0x7F7F7F80
 """Four bytes of 128, as one number."""
 _INT, _LONG, _BYTE, _VOID = ir.IntType(32), ir.IntType(64), ir.IntType(8), ir.VoidType()
@@ -54,6 +56,7 @@ def _lanes() -> int:
 
 
 LANES = _lanes()
+DOWN = LANES // 2  # rows whose sums are kept in registers at a time, with 32 or 16 columns
 _COMPILED = "+amx-int8" in _features() and _known(
     "declare void @llvm.x86.tdpbssd(i8 immarg, i8 immarg, i8 immarg)"
 )
@@ -173,70 +176,122 @@ def _by_tiles(left, right, out):
     _release()
 
 
-def _emit_columns(typing_context, left, right, tile, out):
-    """16 columns of `out` for all rows of `left`, by `vpdpbusd`."""
+def _emit_excess(typing_context, left, row):
+    """128 times the sum of a row of `left`, as far as whole multiples of DEPTH go."""
 
     def generate(context, builder, signature, arguments):
-        lanes = LANES
-        if not lanes:
+        if not LANES:
+            return _INT(0)
+        sums, dot = dot_of_bytes(builder)
+        made = context.make_array(signature.args[0])(context, builder, arguments[0])
+        stride = cgutils.unpack_tuple(builder, made.shape, 2)[1]
+        place = cgutils.alloca_once(builder, sums)
+        builder.store(ir.Constant(sums, [0] * LANES), place)
+        first = builder.mul(arguments[1], stride)
+        steps = builder.mul(builder.udiv(stride, _LONG(DEPTH)), _LONG(DEPTH // (4 * LANES)))
+        with cgutils.for_range(builder, steps) as loop:
+            at = builder.add(first, builder.mul(loop.index, _LONG(4 * LANES)))
+            some = _at(context, builder, signature.args[0], arguments[0], at)
+            some = builder.load(builder.bitcast(some, sums.as_pointer()), align=1)
+            flips = ir.Constant(sums, [FLIP] * LANES)
+            builder.store(builder.call(dot, [builder.load(place), flips, some]), place)
+        kind = ir.FunctionType(_INT, [sums])
+        add = builder.module.declare_intrinsic(f"llvm.vector.reduce.add.v{LANES}i32", (), kind)
+        return builder.call(add, [builder.load(place)])
+
+    return types.int32(left, types.int64), generate
+
+
+def _emit_lanes(rows, across):
+    """So many rows and vectors of columns: their sums stay in registers over all that lies between."""
+
+    def emit(typing_context, left, row, right, tile, excess, out):
+        """Sums of `out` from that row and the first column of that tile on."""
+
+        def generate(context, builder, signature, arguments):
+            if not LANES:
+                return context.get_dummy_value()
+            sums, dot = dot_of_bytes(builder)
+            pointer, zeros = sums.as_pointer(), ir.Constant(sums, [0] * LANES)
+            undefined = ir.Constant(sums, ir.Undefined)
+
+            def width(which):
+                made = context.make_array(signature.args[which])(context, builder, arguments[which])
+                return cgutils.unpack_tuple(builder, made.shape, 2)[1]
+
+            def word(which, number):
+                """A 32-bit number of an array, in all lanes."""
+                place = _at(context, builder, signature.args[which], arguments[which], number)
+                value = builder.load(builder.bitcast(place, _INT.as_pointer()), align=1)
+                return builder.shuffle_vector(
+                    builder.insert_element(undefined, value, _INT(0)), undefined, zeros
+                )
+
+            stride, wide = width(0), width(5)
+            first = builder.mul(builder.mul(arguments[3], _LONG(COLUMNS)), stride)
+            columns = []  # where each vector of columns begins
+            for vector in range(across):
+                tiles, part = divmod(vector * LANES, COLUMNS)
+                begin = builder.add(first, builder.mul(stride, _LONG(tiles * COLUMNS)))
+                columns.append(builder.add(begin, _LONG(4 * part)))
+            places = [[cgutils.alloca_once(builder, sums) for _ in columns] for _ in range(rows)]
+            for down, row_places in enumerate(places):
+                at = builder.mul(builder.add(arguments[1], _LONG(down)), _LONG(4))
+                start = builder.sub(zeros, word(4, at))
+                for place in row_places:
+                    builder.store(start, place)
+            with cgutils.for_range(builder, builder.udiv(stride, _LONG(4))) as loop:
+                found = []
+                for begin in columns:
+                    here = builder.add(begin, builder.mul(loop.index, _LONG(4 * COLUMNS)))
+                    some = _at(context, builder, signature.args[2], arguments[2], here)
+                    some = builder.load(builder.bitcast(some, pointer), align=1)
+                    found.append(builder.xor(some, ir.Constant(sums, [FLIP] * LANES)))
+                for down, row_places in enumerate(places):
+                    at = builder.mul(builder.add(arguments[1], _LONG(down)), stride)
+                    signed = word(0, builder.add(at, builder.mul(loop.index, _LONG(4))))
+                    for place, some in zip(row_places, found, strict=True):
+                        builder.store(builder.call(dot, [builder.load(place), some, signed]), place)
+            for down, row_places in enumerate(places):
+                at = builder.mul(builder.add(arguments[1], _LONG(down)), wide)
+                at = builder.add(at, builder.mul(arguments[3], _LONG(COLUMNS)))
+                for vector, place in enumerate(row_places):
+                    to = builder.mul(builder.add(at, _LONG(vector * LANES)), _LONG(4))
+                    to = _at(context, builder, signature.args[5], arguments[5], to)
+                    builder.store(builder.load(place), builder.bitcast(to, pointer), align=4)
             return context.get_dummy_value()
-        sums, multiply = dot_of_bytes(builder)
 
-        def sizes(which):
-            made = context.make_array(signature.args[which])(context, builder, arguments[which])
-            return cgutils.unpack_tuple(builder, made.shape, 2)
+        return types.none(left, types.int64, right, types.int64, excess, out), generate
 
-        def pointer(which, offset, kind):
-            found = _at(context, builder, signature.args[which], arguments[which], offset)
-            return builder.bitcast(found, kind.as_pointer())
-
-        def spread(word):
-            one = builder.insert_element(ir.Constant(sums, ir.Undefined), word, ir.IntType(32)(0))
-            zeros = ir.Constant(ir.VectorType(_INT, lanes), [0] * lanes)
-            return builder.shuffle_vector(one, ir.Constant(sums, ir.Undefined), zeros)
-
-        (rows, stride), (_, width) = sizes(0), sizes(3)
-        words = builder.udiv(stride, _LONG(4))
-        for part in range(COLUMNS // lanes):
-            first = builder.mul(arguments[2], builder.mul(stride, _LONG(COLUMNS)))
-            first = builder.add(first, _LONG(4 * lanes * part))
-            place = cgutils.alloca_once(builder, sums)
-
-            def total(of_word, start, first=first, place=place):
-                builder.store(start, place)
-                with cgutils.for_range(builder, words) as loop:
-                    here = builder.add(first, builder.mul(loop.index, _LONG(64)))
-                    signed = builder.load(pointer(1, here, sums), align=1)
-                    found = builder.call(multiply, [builder.load(place), of_word(loop.index), signed])
-                    builder.store(found, place)
-                return builder.load(place)
-
-            nothing = ir.Constant(sums, [0] * lanes)
-            excess = total(lambda _: ir.Constant(sums, [FLIP] * lanes), nothing)
-            start = builder.sub(nothing, excess)
-            with cgutils.for_range(builder, rows) as loop:
-                row = builder.mul(loop.index, stride)
-
-                def without_sign(word, row=row):
-                    at = builder.add(row, builder.mul(word, _LONG(4)))
-                    return spread(builder.xor(builder.load(pointer(0, at, _INT), align=1), _INT(FLIP)))
-
-                found = total(without_sign, start)
-                to = builder.add(builder.mul(loop.index, width), builder.mul(arguments[2], _LONG(COLUMNS)))
-                to = builder.add(to, _LONG(lanes * part))
-                builder.store(found, pointer(3, builder.mul(to, _LONG(4)), sums), align=4)
-        return context.get_dummy_value()
-
-    return types.none(left, right, types.int64, out), generate
+    return emit
 
 
-_columns: Any = intrinsic(_emit_columns)
+_excess: Any = intrinsic(_emit_excess)
+_VECTORS = COLUMNS // (LANES or COLUMNS)  # of a tile
+_rows_of_two: Any = intrinsic(_emit_lanes(DOWN, 2 * _VECTORS))
+_rows_of_one: Any = intrinsic(_emit_lanes(DOWN, _VECTORS))
+_row_of_one: Any = intrinsic(_emit_lanes(1, _VECTORS))
 
 
 @njit(cache=True, nogil=True)
 def _by_lanes(left, right, out):
+    rows, columns = left.shape
+    excess, whole = np.empty(rows, np.int32), columns // DEPTH * DEPTH
+    for row in range(rows):
+        excess[row] = _excess(left, row)
+        for c in range(whole, columns):
+            excess[row] += np.int32(128) * np.int32(left[row, c])
+    together = rows // DOWN * DOWN
+    pairs = len(right) // 2 * 2 if LANES == COLUMNS else 0  # of tiles; fewer lanes, half as many registers
+    for tile in range(0, pairs, 2):
+        for row in range(0, together, DOWN):
+            _rows_of_two(left, row, right, tile, excess, out)
+    for tile in range(pairs, len(right)):
+        for row in range(0, together, DOWN):
+            _rows_of_one(left, row, right, tile, excess, out)
     for tile in range(len(right)):
-        _columns(left, right, tile, out)
+        for row in range(together, rows):
+            _row_of_one(left, row, right, tile, excess, out)
 
 
 @njit(cache=True, nogil=True)
@@ -269,14 +324,24 @@ def _loop(left, right, out):
 _without = _by_lanes if LANES else _loop
 
 
+def packed_columns(rows: np.ndarray) -> np.ndarray:
+    """int8 [N, K], K a multiple of 4, as the right side of `multiply`: of 16 rows the first four bytes, then
+    the next four; zeros behind the last row."""
+    count, width = rows.shape
+    filled = np.zeros((-(-count // COLUMNS) * COLUMNS, width), np.int8)
+    filled[:count] = rows
+    out = aligned((len(filled) // COLUMNS, COLUMNS * width), np.int8)
+    out.reshape(-1, width // 4, COLUMNS, 4)[:] = filled.reshape(-1, COLUMNS, width // 4, 4).swapaxes(1, 2)
+    return out
+
+
 @njit(cache=True, nogil=True)
 def multiply(left, right, out, tiles):
     """Exact sums of products of bytes.
 
     Args:
-        left: int8 [R, K], R a multiple of `ROWS`, K of `DEPTH`.
-        right: int8 [N / 16, 16 K], N a multiple of `COLUMNS`: of 16 columns the first
-            four bytes, then the next four.
+        left: int8 [R, K]. With tiles R is a multiple of `ROWS` and K of `DEPTH`, else K of 4.
+        right: int8 [N / 16, 16 K], see `packed_columns`.
         out: int32 [R, N]. All three are contiguous; with tiles they should begin at 64 bytes.
         tiles: what `tiles_allowed` says.
     """

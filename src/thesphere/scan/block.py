@@ -7,7 +7,8 @@ from typing import get_args
 import numpy as np
 
 from thesphere.errors import InputError
-from thesphere.scan.dots import Packed
+from thesphere.nn.packed import Packed
+from thesphere.room import aligned
 from thesphere.scan.kernel import best, forms_of, rescore, row_pass, tile_pass, trim
 from thesphere.scan.part import Metric, Part
 from thesphere.scan.rows import Codes, as_rows, frozen
@@ -95,13 +96,15 @@ class Block:
             for q in range(len(self.asked)):
                 self._scan_one(q)
             return
-        packed = Packed(self.asked.codes.codes, TILE)
-        base = 0
+        packed, base = Packed(self.asked.codes.codes), 0
+        products = aligned((TILE, packed.wide), np.int32)
         for table in self.tables:
             live = table.part.mask
             for number, first in enumerate(range(0, len(table.part), TILE)):
                 cut = slice(first, first + TILE)
-                dots = packed.tile(table.codes[cut])
+                codes = table.codes[cut]
+                dots = products[: len(codes)]
+                packed(codes, dots)
                 rows = tuple(column[cut] for column in table.rows)
                 row = 0
                 while row < len(dots):

@@ -10,7 +10,6 @@ from numba.core.errors import TypingError
 from numba.extending import intrinsic
 from numba.np.numpy_support import from_dtype
 
-from thesphere.nn.packed import multiply_packed, numkong_is_exact
 from thesphere.runtime import precision_of
 
 PRECISE = np.dtype(precision_of("recheck")).type
@@ -131,36 +130,3 @@ def score(values, row, step, query, query_norm, cosine):
         return product
     both = query_norm * np.sqrt(square)
     return product / both if both > 0.0 else 0.0
-
-
-class Packed:
-    """A block of coded queries, laid out for products with many tiles of coded rows."""
-
-    def __init__(self, queries: np.ndarray, rows: int) -> None:
-        """queries int8 [Q, W]; rows: the most rows that a tile will have."""
-        self.out = np.empty((rows, len(queries)), dtype=np.int32)
-        self.queries = queries
-        self.packed = None
-        if numkong_is_exact():
-            import numkong
-
-            self.packed = numkong.dots_pack(queries)
-
-    def tile(self, codes: np.ndarray) -> np.ndarray:
-        """int32 [R, Q]: exact products of codes int8 [R, W] with the queries; valid until the next call."""
-        out = self.out[: len(codes)]
-        if self.packed is None:
-            out[:] = _products(codes, self.queries)
-        else:
-            multiply_packed(codes, self.packed, out)
-        return out
-
-
-def _products(codes: np.ndarray, queries: np.ndarray) -> np.ndarray:
-    """Exact int32 products by float32 BLAS: 1,024 terms of at most 128 * 128 are integers up to 2^24."""
-    total = np.zeros((len(codes), len(queries)), dtype=np.int32)
-    for first in range(0, codes.shape[1], 1024):
-        part = slice(first, first + 1024)
-        block = codes[:, part].astype(np.float32) @ queries[:, part].astype(np.float32).T
-        total += block.astype(np.int32)
-    return total

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from thesphere.nn.tiles import COLUMNS, ROWS, multiply, tiles_allowed
+from thesphere.nn.tiles import COLUMNS, LANES, ROWS, multiply, tiles_allowed
 from thesphere.room import Room
 from thesphere.scan.block import Queries
 from thesphere.scan.dots import fetch, lowest, score
@@ -426,7 +426,7 @@ def _first_bar(here, row, end, need, shares, missed, lengths, first, per_miss, p
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def multiply_rows(codes, first, count, coded, who, begin, end, packed, out):
+def multiply_rows(codes, first, count, coded, who, begin, end, packed, out, tiles):
     """Exact products of `count` rows of codes with the queries who[begin:end], up to TOGETHER: fills the first of
     out, int32, row by row; packed int8 is for `multiply`. Returns how many products there are of a row."""
     words, asked = packed.view(np.int32), coded.view(np.int32)
@@ -434,9 +434,9 @@ def multiply_rows(codes, first, count, coded, who, begin, end, packed, out):
         q, tile, column = np.uint64(who[begin + i]), np.uint64(i // COLUMNS), np.uint64(i % COLUMNS)
         for k in range(np.uint64(asked.shape[1])):
             words[tile, np.uint64(COLUMNS) * k + column] = asked[q, k]
-    tiles = (end - begin + COLUMNS - 1) // COLUMNS
-    wide = tiles * COLUMNS
-    multiply(codes[first : first + count], packed[:tiles], out[: count * wide].reshape(count, wide), True)
+    used = (end - begin + COLUMNS - 1) // COLUMNS
+    wide = used * COLUMNS
+    multiply(codes[first : first + count], packed[:used], out[: count * wide].reshape(count, wide), tiles)
     return wide
 
 
@@ -462,14 +462,14 @@ def _bring(
         cell = cells[j]
         top, first = tops[cell, 0], starts[cell]
         whole = padded(most[j])  # reaches into the next cells, but must not beyond the last
-        several = tiles and edges[j + 1] - edges[j] >= FEWEST and first + whole <= len(codes)
+        several = (tiles or LANES > 0) and edges[j + 1] - edges[j] >= FEWEST and first + whole <= len(codes)
         made = edges[j]
         _fill_shares(first, most[j], top, cosine, scales, residuals, lengths, live, bits, missed, shares)
         for w in range(max(pair, edges[j]), edges[j + 1]):
             q, end = who[w], wanted[w]
             if several and w >= made:
                 made, begun = min(w + TOGETHER, edges[j + 1]), w
-                wide = multiply_rows(codes, first, whole, coded, who, w, made, packed, together)
+                wide = multiply_rows(codes, first, whole, coded, who, w, made, packed, together, tiles)
             unit, spread, slip = terms[q, 0] * top, terms[q, 1], terms[q, 2]
             # |I| <= |q_hat| (|x| + |x - x_hat|) / scales, and the pre-test rounds about that much
             per_miss = np.float32(spread * (1.0 + 2.0 * COARSE))

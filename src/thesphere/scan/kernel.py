@@ -147,7 +147,7 @@ def tile_pass(dots, start, base, rows, tile, live, terms, heaps, positions, uppe
     """Compact one tile of int8 products into the queries' candidate lists.
 
     Args:
-        dots: int32 [R, Q] products of the tile's codes with the queries' codes.
+        dots: int32 [R, >= Q] products of the tile's codes with the queries' codes; none behind them is read.
         start: first row of the tile to look at.
         base: position (over all parts) of the tile's row 0.
         rows: (relative float32 [R], weights float64 [R], residuals float32 [R], lengths float32 [R]).
@@ -161,7 +161,7 @@ def tile_pass(dots, start, base, rows, tile, live, terms, heaps, positions, uppe
     """
     relative, weights, residuals, lengths = rows
     top, far, long = tile
-    count, width = dots.shape
+    count, width = len(dots), len(terms)
     errors = np.empty(width, dtype=np.float32)
     bars = np.empty(width, dtype=np.float32)
     for q in range(width):

@@ -16,8 +16,7 @@ import numpy as np
 from numba import njit
 
 from thesphere.errors import FormatError, InputError
-from thesphere.nn.tiles import COLUMNS
-from thesphere.room import aligned
+from thesphere.nn.tiles import packed_columns
 from thesphere.runtime import precision_of
 
 Storage = Literal["float32", "int8"]
@@ -65,12 +64,7 @@ class Codes:
     @cached_property
     def packed(self) -> np.ndarray:
         """The codes as the right side of `nn.tiles.multiply`: int8 [T, 16 W], zeros behind the last row."""
-        rows, wide = self.codes.shape
-        filled = np.zeros((-(-rows // COLUMNS) * COLUMNS, wide), np.int8)
-        filled[:rows] = self.codes
-        out = aligned((len(filled) // 16, 16 * wide), np.int8)
-        out.reshape(-1, wide // 4, 16, 4)[:] = filled.reshape(-1, 16, wide // 4, 4).swapaxes(1, 2)
-        return out
+        return packed_columns(self.codes)
 
     def cut(self, start: int, end: int) -> "Codes":
         """Rows start .. end - 1, as views."""

@@ -8,15 +8,15 @@ import numpy as np
 from numba import njit
 
 from thesphere.nn import tiles
-from thesphere.nn.tiles import multiply, tiles_allowed
+from thesphere.nn.packed import Packed
+from thesphere.nn.tiles import LANES, multiply, tiles_allowed
 from thesphere.room import aligned
 from thesphere.scan.block import FEW, Queries
-from thesphere.scan.dots import Packed
 from thesphere.scan.integers import products
 from thesphere.scan.rows import Codes, frozen
 
 ROWS = 128  # queries of a block: its products stay in a second-level cache
-ACROSS = 256  # cells of a block by tiles: its products stay in a first-level cache
+ACROSS = 256  # cells of a block by `multiply`: its products stay in a first-level cache
 
 
 def linear(codes: Codes, bias: np.ndarray, asked: Queries, out: np.ndarray | None = None) -> np.ndarray:
@@ -34,25 +34,26 @@ def linear(codes: Codes, bias: np.ndarray, asked: Queries, out: np.ndarray | Non
     if len(asked) <= FEW:
         linear_pass(frozen(codes.codes), steps, offsets, given.codes, given.scales, norms, scores)
         return scores
-    if tiles_allowed():
+    if LANES or tiles_allowed():
         left = aligned((tiles.ROWS, codes.codes.shape[1]), np.int8)
         dots = aligned((tiles.ROWS, ACROSS), np.int32)
-        weights = codes.packed
-        tiles_pass(weights, steps, offsets, given.codes, given.scales, norms, scores, left, dots)
+        weights, quick = codes.packed, tiles_allowed()
+        tiles_pass(weights, steps, offsets, given.codes, given.scales, norms, scores, left, dots, quick)
         return scores
-    packed = Packed(codes.codes, min(ROWS, len(asked)))
+    packed = Packed(codes.codes)
+    dots = aligned((min(ROWS, len(asked)), packed.wide), np.int32)
     for first in range(0, len(asked), ROWS):
         some = slice(first, first + ROWS)
-        _weigh_all(
-            packed.tile(given.codes[some]), steps, offsets, given.scales[some], norms[some], scores[some]
-        )
+        found = dots[: len(scores[some])]
+        packed(given.codes[some], found)
+        _weigh_all(found, len(codes), steps, offsets, given.scales[some], norms[some], scores[some])
     return scores
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def tiles_pass(packed, steps, offsets, queries, scales, norms, scores, left, dots):
-    """`linear` by tiles: packed weights of cells, the rest as for `linear_pass`; left int8 [R, W] and dots int32
-    [R, ACROSS] are work arrays."""
+def tiles_pass(packed, steps, offsets, queries, scales, norms, scores, left, dots, tiles):
+    """`linear` by `multiply`: packed weights of cells, the rest as for `linear_pass`; left int8 [R, W], dots
+    int32 [R, ACROSS] are work arrays."""
     few, cells = len(left), scores.shape[1]
     for first in range(0, len(queries), few):
         end = min(first + few, len(queries))
@@ -61,14 +62,14 @@ def tiles_pass(packed, steps, offsets, queries, scales, norms, scores, left, dot
             last = min(cell + ACROSS, cells)
             some = packed[cell // 16 : cell // 16 + ACROSS // 16]
             out = dots.ravel()[: few * 16 * len(some)].reshape(few, 16 * len(some))
-            multiply(left, some, out, True)
+            multiply(left, some, out, tiles)
             for q in range(first, end):
                 _weigh(out, q - first, last - cell, steps, offsets, scales[q], norms[q], scores, q, cell)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def linear_pass(codes, steps, offsets, queries, scales, norms, scores):
-    """`linear` without tiles: weights of cells int8 [K, W], their steps and offsets float32 [K], queries int8
+    """`linear` one by one: weights of cells int8 [K, W], their steps and offsets float32 [K], queries int8
     [Q, W], scales float32 [Q], norms float64 [Q]; fills scores, float32 [Q, K]."""
     dots = np.empty((1, len(codes)), dtype=np.int32)
     for q in range(len(queries)):
@@ -77,9 +78,9 @@ def linear_pass(codes, steps, offsets, queries, scales, norms, scores):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _weigh_all(dots, steps, offsets, scales, norms, scores):
+def _weigh_all(dots, cells, steps, offsets, scales, norms, scores):
     for q in range(len(dots)):
-        _weigh(dots, q, dots.shape[1], steps, offsets, scales[q], norms[q], scores, q, 0)
+        _weigh(dots, q, cells, steps, offsets, scales[q], norms[q], scores, q, 0)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
