@@ -7,8 +7,10 @@ from thesphere.errors import InputError
 from thesphere.norms import row_norms
 from thesphere.roots import Roots, RootsConfig
 from thesphere.roots.cells import build_cells
+from thesphere.roots.index import kept_queries
 from thesphere.roots.partition import Kmeans
 from thesphere.roots.responses import COLUMNS, WEIGHT, with_responses
+from thesphere.roots.routing import held_back, learned_from
 
 CONFIG = RootsConfig(flat_below=1)
 
@@ -35,6 +37,39 @@ def test_what_queries_are_drawn_to_is_found_in_fewer_rows():
         assert recall > 0.93
         read[type(method)] = found.cost.points_scanned
     assert read[str] < 0.8 * read[type(method)]
+
+
+def test_after_many_rows_came_the_router_still_knows_the_queries(tmp_path):
+    """2,000 queries stay, in the file too: the router learns again from half of them, the rules from the others."""
+    vectors, asked = drawn(9000, 6500)
+    given, judged = asked[:6000], asked[6000:]
+    roots = Roots.build(vectors[:6000], "ip", config=CONFIG, queries=given, key=1)
+    roots.save(tmp_path / "index")
+    forgetful = Roots.build(vectors[:6000], "ip", config=CONFIG, queries=given, key=1)
+    forgetful.calibrate(given[1::2][:900])
+    best = np.argsort(-(judged.astype(np.float64) @ vectors.T), axis=1)[:, :10]
+    read = []
+    for index in (roots, Roots.load(tmp_path / "index"), forgetful):
+        index.add(vectors[6000:])
+        found = index.search(judged, 10, recall=0.95)
+        recall = np.mean([np.isin(ids, own).mean() for ids, own in zip(found.ids, best, strict=True)])
+        assert recall > 0.93 and index.calibrated_on(10) == "queries"
+        read.append(found.cost.points_scanned)
+    assert read[0] == read[1] < 0.9 * read[2]
+
+
+@pytest.mark.parametrize("count", [1, 499, 1999, 2000, 2001, 3001, 5000, 40_001])
+@pytest.mark.parametrize("metric", ["ip", "cosine"])
+def test_those_held_back_are_held_back_again(count, metric):
+    queries = np.arange(count, dtype=np.float32)[:, None]
+    kept = kept_queries(queries, 30_000, metric)
+    assert np.isin(kept, queries).all() and (np.diff(kept[:, 0]) > 0).all()
+    if metric == "ip" and count >= 2000:
+        assert 2000 <= len(kept) < 4000
+        assert np.isin(held_back(kept), held_back(queries)).all()
+        assert np.isin(learned_from(kept), learned_from(queries)).all()
+    else:
+        assert min(count, 250) <= len(kept) <= 500
 
 
 def test_rows_and_responses_are_of_the_sizes_that_are_told():

@@ -57,6 +57,16 @@ def test_a_budget_below_what_choosing_cells_takes_reads_nothing(metric):
     assert none.ids.shape == (60, 0) and set(none.status) == {"exact"} and none.cost.bytes_scanned == 0
 
 
+def test_proved_answers_tell_all_that_was_read():
+    """All slots for each query, and by cosine the cells that set the first bar."""
+    for metric in ("cosine", "ip"):
+        roots = BUILT[metric]
+        cost = roots.search(QUERIES, K, exact=True).cost
+        slots = len(QUERIES) * len(roots.cells.rows)
+        assert cost.points_scanned == slots if metric == "ip" else slots < cost.points_scanned < 1.5 * slots
+        assert cost.bytes_scanned == cost.points_scanned * roots.row_bytes
+
+
 def facts(told: str) -> dict[str, str]:
     return dict(line.split(": ", 1) for line in told.splitlines())
 

@@ -49,6 +49,33 @@ def _compiled(products, known={}):  # noqa: B006 - one compilation each
     return known[products]
 
 
+@pytest.mark.parametrize(
+    "way", [integers.products_of_several, integers._one_by_one], ids=["chosen", "singly"]
+)
+@given(seed=st.integers(0, 2**32 - 1), width=st.sampled_from([64, 192, 1024]), count=st.integers(0, 40))
+@settings(max_examples=40, deadline=None)
+def test_products_with_several_queries_are_exact(way, seed, width, count):
+    rng = np.random.default_rng(seed)
+    codes, queries = (rng.integers(-127, 128, (rows, width)).astype(np.int8) for rows in (count + 3, 9))
+    who, apart = rng.integers(0, 9, 7), count + 2
+    out = np.full((integers.SEVERAL, apart), 7, np.int32)
+    _compiled_for_several(way)(codes, 2, count, queries, who, 3, out.reshape(-1), apart)
+    asked = queries[who[3 : 3 + integers.SEVERAL]].astype(np.int64)
+    assert np.array_equal(out[:, :count], asked @ codes[2 : 2 + count].astype(np.int64).T)
+    assert (out[:, count:] == 7).all()
+
+
+def _compiled_for_several(way, known={}):  # noqa: B006 - one compilation each
+    if way not in known:
+
+        @njit
+        def run(codes, first, count, queries, who, begin, out, apart):
+            way(codes, first, count, queries, who, begin, out, apart)
+
+        known[way] = run
+    return known[way]
+
+
 @given(seed=st.integers(0, 2**32 - 1), width=st.integers(1, 130), bytes_=st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_sums_have_one_order(seed, width, bytes_):

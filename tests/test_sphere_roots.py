@@ -8,6 +8,7 @@ import pytest
 from thesphere import Sphere
 from thesphere.errors import FormatError, InputError, VerifyError
 from thesphere.sphere import sphere as module
+from thesphere.sphere.roots import load_options
 
 
 def rows(seed: int, count: int, width: int = 24) -> np.ndarray:
@@ -52,6 +53,17 @@ def test_an_import_that_is_large_gets_an_index(sphere):
     assert sphere.search(vector=queries[0], k=300).status == "exact"
     assert sphere.search(vector=queries[0], metric="ip").status == "exact"
     json.dumps(hits.as_dict())
+
+
+def test_an_index_that_is_built_again_is_divided_as_before(sphere):
+    """The settings that were given stay; an index of which the file tells none gets the usual ones."""
+    sphere.build_roots(partitions=20, method="shells", key=5)
+    before = sphere.settings.roots_part
+    sphere.import_arrays(rows(7, 2500), name="more")
+    assert sphere.settings.roots_part != before and len(sphere.index.cells) == 20
+    assert load_options(sphere.path / "parts" / sphere.settings.roots_part, sphere.view) == {
+        "partitions": 20, "method": "shells", "key": 5,
+    }  # fmt: skip
 
 
 def test_a_budget_is_kept_in_bytes(sphere):

@@ -1,5 +1,6 @@
 """Answers of an index: by a flat scan, by the few rows that a filter leaves, or by cells; each with its proof."""
 
+from dataclasses import replace
 from time import perf_counter
 from typing import NamedTuple
 
@@ -95,14 +96,15 @@ def from_all_cells(
     Rows that lie by cell are the worst order for a running threshold, as the nearest come late: for cosine a few
     cells of each query come first, and set one (for inner product that cost more than it saved).
     """
-    cells, floors = content.large, None
+    cells, floors, points, rescored = content.large, None, 0, 0
     if content.metric == "cosine" and 0 < k <= KS[-1]:
         slots = LIVE if live is None else frozen(live[cells.rows])
         probe = visit(content.index, content.asked(queries), k, stop=PROBE, live=slots, threads=threads)
-        floors = probe.scores[:, -1]
+        floors, points, rescored = probe.scores[:, -1], int(probe.points.sum()), int(probe.rescored.sum())
     once = ~cells.copies if live is None else ~cells.copies & live[cells.rows]
     part = Part(cells.codes, content.vectors, live=once, rows=cells.rows)
     result = search([part], queries, k, metric=content.metric, threads=threads, floors=floors)
+    result = replace(result, rows=result.rows + points, rescored=result.rescored + rescored)
     return from_result(content, result, np.zeros(len(queries)), begun, recall=recall, read="all cells")
 
 

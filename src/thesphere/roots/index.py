@@ -44,7 +44,7 @@ from thesphere.roots.found import Found
 from thesphere.roots.proof import verify
 from thesphere.roots.quality import Quality, quality_of
 from thesphere.roots.responses import density
-from thesphere.roots.routing.questions import held_back
+from thesphere.roots.routing.questions import ENOUGH, held_back
 from thesphere.roots.search import ceilings_of
 from thesphere.roots.stop import EVERYTHING, Stop
 from thesphere.roots.trace import trace_of
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 RECALL = 0.95  # what cells answer with when nothing is asked for
 CALIBRATED_ON = 2000  # queries that are made up when none are given
 MOST_ASKED = 4000  # queries given that it is calibrated on, evenly out of more
-KEPT_ASKED = 500  # of them that stay with the index, or a hundredth of its rows, to calibrate again
+KEPT_ASKED = 500  # of them that stay with the index, or a hundredth of its rows, for when rows come and go
 STALE = 0.2  # share of the rows that came or went since the calibration, from which it is made again
 SPARSE = 0.05  # share of the rows up to which a filter's rows are scored without the cells
 
@@ -149,8 +149,7 @@ class Roots:
         if not config.members:
             return cls(Content.without_rows(cells.without_members(), metric), config, key=key)
         roots = cls(Content(rows, names, metric, None, cells), config, key=key)
-        unlearned = held_back(asked) if asked is not None and metric == "ip" else asked
-        roots.calibrate(unlearned, threads=threads)
+        roots._calibrate_for(asked, threads)
         return roots
 
     def __len__(self) -> int:
@@ -331,18 +330,25 @@ class Roots:
             for k in KS
             if k < len(content)
         )
-        self._asked_of = None if queries is None else kept_queries(made, len(content))
+        self._asked_of = None if queries is None else kept_queries(made, len(content), self.metric)
         self._changed = 0
         return self
+
+    def _calibrate_for(self, asked: np.ndarray | None, threads: int | None) -> None:
+        """Calibrate on those of the given queries that a router did not learn from, and keep some of both."""
+        unlearned = asked if asked is None or self.metric == "cosine" else held_back(asked)
+        self.calibrate(unlearned, threads=threads)
+        self._asked_of = None if asked is None else kept_queries(asked, len(self), self.metric)
 
     def _recalibrate(self, changed: int, threads: int | None) -> None:
         """Learn and calibrate again when so many rows came or went that router and rules may be off."""
         self._changed += changed
         now = self._content
         if now.cells is not None and self._changed > STALE * len(now):
-            cells = refit(now.cells, now.vectors, self.metric, key=self._key, threads=threads)
+            asked, how = self._asked_of, {"key": self._key, "threads": threads}
+            cells = refit(now.cells, now.vectors, self.metric, queries=asked, **how)
             self._content = replace(now, cells=cells)
-            self.calibrate(self._asked_of, threads=threads)
+            self._calibrate_for(asked, threads)
 
     def add(
         self, vectors: Any, ids: Any = None, *, threads: int | None = None, **described: Any
@@ -536,9 +542,14 @@ class Roots:
         return known[2]
 
 
-def kept_queries(queries: np.ndarray, rows: int) -> np.ndarray:
-    """Those of the queries [Q, D] that stay with an index of so many rows, evenly spread."""
-    return queries[:: -(-len(queries) // max(KEPT_ASKED, rows // 100))]
+def kept_queries(queries: np.ndarray, rows: int, metric: Metric) -> np.ndarray:
+    """Those of the queries [Q, D] that stay with an index of so many rows, evenly spread. For inner products enough
+    for a router, if there are: by twos, so that those that it did not learn from are held back again."""
+    wanted = max(KEPT_ASKED, rows // 100)
+    if metric == "cosine" or len(queries) < ENOUGH:
+        return queries[:: -(-len(queries) // wanted)]
+    pairs = queries[: len(queries) // 2 * 2].reshape(-1, 2, queries.shape[1])
+    return pairs[:: max(1, 2 * len(pairs) // max(wanted, ENOUGH))].reshape(-1, queries.shape[1])
 
 
 def _names(ids: Any, count: int) -> np.ndarray:

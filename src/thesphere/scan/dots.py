@@ -90,7 +90,7 @@ def _emit_fetch(typing_context, values, row):
         lines = builder.udiv(builder.add(width, word(line - 1)), word(line))
         with cgutils.for_range(builder, lines) as loop:
             at = builder.add(start, builder.mul(loop.index, word(line)))
-            builder.call(ask, [builder.inttoptr(at, pointer), number(0), number(3), number(1)])
+            builder.call(ask, [builder.inttoptr(at, pointer), number(0), number(2), number(1)])
         return context.get_dummy_value()
 
     return types.none(values, types.int64), generate

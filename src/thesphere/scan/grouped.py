@@ -13,17 +13,17 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from thesphere.nn.tiles import COLUMNS, LANES, ROWS, multiply, tiles_allowed
+from thesphere.nn.tiles import COLUMNS, ROWS, multiply, tiles_allowed
 from thesphere.room import Room
 from thesphere.scan.block import Queries
 from thesphere.scan.dots import fetch, lowest, score
-from thesphere.scan.integers import products
+from thesphere.scan.integers import SEVERAL, products, products_of_several
 from thesphere.scan.kernel import COARSE, _bar
 from thesphere.scan.part import Metric
 from thesphere.scan.rows import Codes, frozen, residual
 
 LIST = 128  # candidates that a query has room for, or four times k
-FEWEST = 4  # queries whose products with a cell's rows are made together, by tiles; else by lanes
+FEWEST = 4  # queries of a cell whose products with its rows are made by tiles, where there are any
 TOGETHER = 32  # of them at a time
 LEAST = 2.0**-110  # more than products with shares below the normal float32 may lose
 HALVINGS = 8  # of the range in which a query's first bar is sought
@@ -138,8 +138,8 @@ class Asked(NamedTuple):
 
 
 class Work(NamedTuple):
-    """Memory for the products of some rows with some queries: packed int8 [TOGETHER / COLUMNS, COLUMNS W] and
-    products int32, as `multiply` takes them; tiles: what `tiles_allowed` says."""
+    """Memory for the products of some rows with some queries: products int32; packed int8 [TOGETHER / COLUMNS,
+    COLUMNS W], as `multiply` takes it; tiles: what `tiles_allowed` says."""
 
     packed: np.ndarray
     products: np.ndarray
@@ -426,7 +426,7 @@ def _first_bar(here, row, end, need, shares, missed, lengths, first, per_miss, p
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def multiply_rows(codes, first, count, coded, who, begin, end, packed, out, tiles):
+def multiply_rows(codes, first, count, coded, who, begin, end, packed, out):
     """Exact products of `count` rows of codes with the queries who[begin:end], up to TOGETHER: fills the first of
     out, int32, row by row; packed int8 is for `multiply`. Returns how many products there are of a row."""
     words, asked = packed.view(np.int32), coded.view(np.int32)
@@ -434,9 +434,9 @@ def multiply_rows(codes, first, count, coded, who, begin, end, packed, out, tile
         q, tile, column = np.uint64(who[begin + i]), np.uint64(i // COLUMNS), np.uint64(i % COLUMNS)
         for k in range(np.uint64(asked.shape[1])):
             words[tile, np.uint64(COLUMNS) * k + column] = asked[q, k]
-    used = (end - begin + COLUMNS - 1) // COLUMNS
-    wide = used * COLUMNS
-    multiply(codes[first : first + count], packed[:used], out[: count * wide].reshape(count, wide), tiles)
+    tiles = (end - begin + COLUMNS - 1) // COLUMNS
+    wide = tiles * COLUMNS
+    multiply(codes[first : first + count], packed[:tiles], out[: count * wide].reshape(count, wide), True)
     return wide
 
 
@@ -462,21 +462,32 @@ def _bring(
         cell = cells[j]
         top, first = tops[cell, 0], starts[cell]
         whole = padded(most[j])  # reaches into the next cells, but must not beyond the last
-        several = (tiles or LANES > 0) and edges[j + 1] - edges[j] >= FEWEST and first + whole <= len(codes)
-        made = edges[j]
+        by_tiles = tiles and edges[j + 1] - edges[j] >= FEWEST and first + whole <= len(codes)
+        made = begun = edges[j]
         _fill_shares(first, most[j], top, cosine, scales, residuals, lengths, live, bits, missed, shares)
         for w in range(max(pair, edges[j]), edges[j + 1]):
             q, end = who[w], wanted[w]
-            if several and w >= made:
+            if by_tiles and w >= made:
                 made, begun = min(w + TOGETHER, edges[j + 1]), w
-                wide = multiply_rows(codes, first, whole, coded, who, w, made, packed, together, tiles)
+                wide = multiply_rows(codes, first, whole, coded, who, w, made, packed, together)
+            elif w >= made and w + 1 < edges[j + 1] and w + SEVERAL <= len(who):
+                made, begun = w + SEVERAL, w  # beyond the job's last query, if need be: nobody looks there
+                products_of_several(codes, first, most[j], coded, who, w, together, whole)
+            if j + 1 < len(cells):
+                pairs_here, ahead = edges[j + 1] - edges[j], most[j + 1]
+                at = w - edges[j]
+                for r in range(at * ahead // pairs_here, (at + 1) * ahead // pairs_here):
+                    fetch(codes, np.int64(starts[cells[j + 1]] + r))
             unit, spread, slip = terms[q, 0] * top, terms[q, 1], terms[q, 2]
             # |I| <= |q_hat| (|x| + |x - x_hat|) / scales, and the pre-test rounds about that much
             per_miss = np.float32(spread * (1.0 + 2.0 * COARSE))
             per_length = np.float32(slip * (1.0 + COARSE) + spread * COARSE)
-            if several:
+            if by_tiles:
                 for r in range(np.uint64(end)):
                     here[r] = together[r * np.uint64(wide) + np.uint64(w - begun)]
+            elif w < made:
+                for r in range(np.uint64(end)):
+                    here[r] = together[np.uint64((w - begun) * whole) + r]
             else:
                 products(codes, first, end, coded, q, here, 0)
             need = best.shape[1] + (own[q] >= 0)

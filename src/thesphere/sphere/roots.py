@@ -12,6 +12,7 @@ from copy import copy
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -71,10 +72,12 @@ def write_roots(
     roots = Roots.build(
         rows, metric, config=config, key=key, prominence=prominence, text=text, queries=queries
     )
-    kept = None if queries is None else kept_queries(queries, len(rows))
+    kept = None if queries is None else kept_queries(queries, len(rows), metric)
     covered = [[part.folder.name, len(part.point_window)] for part in view.parts]
     about = {"format": FORMAT, "version": str(VERSION), "metric": metric, "parts": json.dumps(covered)}
     about["fit"] = fit
+    options = {"partitions": partitions, "method": method, "substring": substring, "key": key}
+    about["options"] = json.dumps({name: value for name, value in options.items() if value is not None})
     about["quality"] = json.dumps(asdict(roots.quality(_sources(view))))
     write_tensors(folder / FILE, named(None, roots.cells, roots.calibrations, kept), about)
     return roots
@@ -143,6 +146,19 @@ def load_queries(folder: Path, view: View, fit: str) -> np.ndarray | None:
         arrays, about = _committed(path, view)
         asked = asked_of(arrays, view.vectors[0].codes.width, str(path))
         return None if asked is None or about["fit"] != fit else np.array(asked)
+
+
+def load_options(folder: Path, view: View) -> dict[str, Any]:
+    """How the kept index was divided, as `write_roots` takes it; indexes of earlier versions do not tell.
+
+    Raises:
+        FormatError: as `load_roots`.
+    """
+    path = folder / FILE
+    with _told_of(path):
+        told = json.loads(_committed(path, view)[1].get("options", "{}"))
+        kinds = {"partitions": int, "method": str, "substring": float, "key": int}
+        return {name: kinds[name](value) for name, value in told.items()}
 
 
 @contextmanager

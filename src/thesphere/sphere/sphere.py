@@ -36,7 +36,7 @@ from thesphere.sphere.questions import questions_of
 from thesphere.sphere.radius import points_within
 from thesphere.sphere.rewrite import copy_document
 from thesphere.sphere.roles import Roles
-from thesphere.sphere.roots import PointIndex, load_queries, load_roots, write_roots
+from thesphere.sphere.roots import PointIndex, load_options, load_queries, load_roots, write_roots
 from thesphere.sphere.search import search_text, search_vector
 from thesphere.sphere.settings import Settings
 from thesphere.sphere.view import View
@@ -784,7 +784,7 @@ class Sphere:
         except FormatError:
             known = 0
         if known < (1 - LATE) * view.live_points:
-            self._write_roots(writer, progress, queries=self._kept_queries())
+            self._write_roots(writer, progress, queries=self._kept_queries(), **self._kept_options())
 
     def _kept_queries(self) -> np.ndarray | None:
         """What the index was calibrated on, if it was given that and can still be read."""
@@ -795,6 +795,13 @@ class Sphere:
             return load_queries(folder, self.view, fit)
         except FormatError:
             return None
+
+    def _kept_options(self) -> dict[str, Any]:
+        """How the index was divided, if its file tells."""
+        try:
+            return load_options(self.path / "parts" / self.settings.roots_part, self.view)
+        except FormatError:
+            return {}
 
     def places(self, points: Points | None = None) -> Places | None:
         """Where each of `points()` lies (give them if they are at hand), by the last `fill`; None before the
