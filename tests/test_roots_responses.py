@@ -40,7 +40,7 @@ def test_what_queries_are_drawn_to_is_found_in_fewer_rows():
 
 
 def test_after_many_rows_came_the_router_still_knows_the_queries(tmp_path):
-    """2,000 queries stay, in the file too: the router learns again from half of them, the rules from the others."""
+    """2,000 queries stay, in the file too: the router learns again from half of them, rules from the others."""
     vectors, asked = drawn(9000, 6500)
     given, judged = asked[:6000], asked[6000:]
     roots = Roots.build(vectors[:6000], "ip", config=CONFIG, queries=given, key=1)

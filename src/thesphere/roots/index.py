@@ -543,8 +543,8 @@ class Roots:
 
 
 def kept_queries(queries: np.ndarray, rows: int, metric: Metric) -> np.ndarray:
-    """Those of the queries [Q, D] that stay with an index of so many rows, evenly spread. For inner products enough
-    for a router, if there are: by twos, so that those that it did not learn from are held back again."""
+    """Those of the queries [Q, D] that stay with an index of so many rows, evenly spread. For inner products
+    enough for a router, if there are: by twos, so that those that it did not learn from are held back again."""
     wanted = max(KEPT_ASKED, rows // 100)
     if metric == "cosine" or len(queries) < ENOUGH:
         return queries[:: -(-len(queries) // wanted)]
