@@ -458,6 +458,8 @@ def _bring(
     here = np.empty(largest, dtype=np.int32)
     words = np.zeros(largest // 8 + 1, dtype=np.uint64)
     mask = words.view(np.uint8)
+    # in a batch without tiles a quarter quicker on Zen 4; with tiles (Sapphire Rapids) a few per cent slower
+    ahead = not tiles and len(packed) > 0
     for j in range(job, len(cells)):
         cell = cells[j]
         top, first = tops[cell, 0], starts[cell]
@@ -473,10 +475,9 @@ def _bring(
             elif w >= made and w + 1 < edges[j + 1] and w + SEVERAL <= len(who):
                 made, begun = w + SEVERAL, w  # beyond the job's last query, if need be: nobody looks there
                 products_of_several(codes, first, most[j], coded, who, w, together, whole)
-            if j + 1 < len(cells):
-                pairs_here, ahead = edges[j + 1] - edges[j], most[j + 1]
-                at = w - edges[j]
-                for r in range(at * ahead // pairs_here, (at + 1) * ahead // pairs_here):
+            if ahead and j + 1 < len(cells):  # its share of the next cell
+                many, next_ = edges[j + 1] - edges[j], most[j + 1]
+                for r in range((w - edges[j]) * next_ // many, (w + 1 - edges[j]) * next_ // many):
                     fetch(codes, np.int64(starts[cells[j + 1]] + r))
             unit, spread, slip = terms[q, 0] * top, terms[q, 1], terms[q, 2]
             # |I| <= |q_hat| (|x| + |x - x_hat|) / scales, and the pre-test rounds about that much
