@@ -115,12 +115,12 @@ def test_narrow_rows_get_fewer_cells_where_queries_are_given():
         Roots.build(vectors, "ip", config=CONFIG, queries=asked),
         Roots.build(vectors, "ip", config=CONFIG),
     )
-    assert len(given.cells) == round(1.5 * 4000**0.5) and len(alone.cells) == round(4 * 4000**0.5)
+    assert len(given.cells) == round(2 * 4000**0.5) and len(alone.cells) == round(4 * 4000**0.5)
     told = RootsConfig(flat_below=1, density=1.0)
     assert len(Roots.build(vectors, "ip", config=told, queries=asked).cells) == round(4000**0.5)
     grown = given.cells.sizes.max()
     given.add(vectors[:2000] + np.float32(0.01))  # cells are still as large as they were to be
-    assert len(given.cells) < 1.5 * len(alone.cells) * 0.375**0.5 and given.cells.sizes.max() <= max(
+    assert len(given.cells) < 1.5 * len(alone.cells) * 0.5**0.5 and given.cells.sizes.max() <= max(
         2.5 * grown, 400
     )
     with pytest.raises(InputError, match="density"):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from thesphere.nn.tiles import COLUMNS, ROWS, multiply, tiles_allowed
+from thesphere.nn.tiles import COLUMNS, LANES, ROWS, multiply, tiles_allowed
 from thesphere.room import Room
 from thesphere.scan.block import Queries
 from thesphere.scan.dots import fetch, lowest, score
@@ -472,7 +472,7 @@ def _bring(
             if by_tiles and w >= made:
                 made, begun = min(w + TOGETHER, edges[j + 1]), w
                 wide = multiply_rows(codes, first, whole, coded, who, w, made, packed, together)
-            elif w >= made and w + 1 < edges[j + 1] and w + SEVERAL <= len(who):
+            elif LANES and w >= made and w + 1 < edges[j + 1] and w + SEVERAL <= len(who):
                 made, begun = w + SEVERAL, w  # beyond the job's last query, if need be: nobody looks there
                 products_of_several(codes, first, most[j], coded, who, w, together, whole)
             if ahead and j + 1 < len(cells):  # its share of the next cell
