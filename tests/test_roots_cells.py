@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from thesphere.errors import InputError
 from thesphere.geometry.zones import Zones
 from thesphere.roots.cells import Cells, build_cells
-from thesphere.roots.config import RootsConfig
+from thesphere.roots.config import SPILL, RootsConfig
 from thesphere.roots.partition import partition
 from thesphere.roots.partition.sketch import BINS, similarities, sketch, texts_of
 from thesphere.roots.spill import second_cells
@@ -72,7 +72,7 @@ def test_a_build_keeps_the_promises(metric: str) -> None:
     rows = blobs(1500, 20)
     cells = build_cells(rows, metric, RootsConfig(partitions=60), key=4)
     check(cells, rows, metric)
-    assert cells.copies.sum() == (300 if metric == "cosine" else 0)
+    assert cells.copies.sum() == (int(1500 * SPILL) if metric == "cosine" else 0)
     points = directions(rows) if metric == "cosine" else rows.astype(np.float64)
     far = np.linalg.norm(points[cells.rows] - cells.centres[cells.labels].astype(np.float64), axis=1)
     for cell in range(len(cells)):  # the ball is no larger than it has to be
@@ -300,7 +300,7 @@ def test_wrong_settings_are_told() -> None:
         build_cells(rows, "ip")
     assert RootsConfig.dev().partitions == 16 and not RootsConfig.terabyte_scale().members
     assert (RootsConfig().share("cosine"), RootsConfig().share("ip"), RootsConfig(spill=0.1).share("ip")) == (
-        0.2,
+        SPILL,
         0,
         0.1,
     )

@@ -10,6 +10,7 @@ from thesphere import Sphere
 from thesphere.cli.app import run
 from thesphere.errors import InputError
 from thesphere.roots import index
+from thesphere.roots.calibrate import KS
 from thesphere.sphere import roots as kept
 from thesphere.sphere import sphere as module
 
@@ -53,7 +54,7 @@ def source(sphere: Sphere) -> str:
 def test_given_queries_stay_and_serve_again_whenever_the_index_is_built_by_itself(sphere, metric):
     assert source(sphere) == "points" and stayed(sphere) is None
     roots = sphere.build_roots(metric=metric, queries=ASKED)
-    assert [rule.source for rule in roots.calibrations] == ["queries"] * 3
+    assert [rule.source for rule in roots.calibrations] == ["queries"] * len(KS)
     first = stayed(sphere)
     assert first is not None and 250 <= len(first) <= 500
     assert {row.tobytes() for row in first} <= {row.tobytes() for row in ASKED}
