@@ -53,7 +53,7 @@ class Packed:
     def __init__(self, right: np.ndarray, way: Way | None = None) -> None:
         self.way = way or next(each for each in ways() if each != "lanes" or right.shape[1] % 4 == 0)
         self.wide = self._count = len(right)
-        self._right: Any = right
+        self._right: Any
         if self.way == "lanes":
             self._right = packed_columns(right)
             self.wide = COLUMNS * len(self._right)
@@ -61,6 +61,8 @@ class Packed:
             import numkong
 
             self._right = numkong.dots_pack(right)
+        else:
+            self._right = np.ascontiguousarray(right.T, np.float32)
 
     def __call__(self, left: np.ndarray, out: np.ndarray) -> None:
         """Products with left, int8 [R, K] (contiguous), into the first N columns of out, int32 [R, N] or
@@ -82,8 +84,9 @@ class Packed:
 
 
 def _by_blas(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    total = np.zeros((len(left), len(right)), np.int32)
+    """Of left, int8 [R, K], with right, float32 [K, N]."""
+    total = np.zeros((len(left), right.shape[1]), np.int32)
     for first in range(0, left.shape[1], _EXACT):
         part = slice(first, first + _EXACT)
-        total += (left[:, part].astype(np.float32) @ right[:, part].astype(np.float32).T).astype(np.int32)
+        total += (left[:, part].astype(np.float32) @ right[part]).astype(np.int32)
     return total
