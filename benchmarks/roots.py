@@ -90,13 +90,15 @@ def build(
     lists: int = 0,
     threads: int = 2,
 ) -> Roots:
-    """An index that is fitted to and calibrated for the kind of queries in `asked`, or for points alone."""
+    """An index that is fitted to and calibrated for the kind of queries in `asked`, or for points alone.
+
+    The index divides given queries by itself: a router, where it has a learned one, learns from every second.
+    """
     config = RootsConfig(partitions=lists or None)
-    training = None if asked is None else asked.training
-    index = Roots.build(points, metric, config=config, key=key, threads=threads, queries=training)
+    queries = None
     if asked is not None:
-        index.calibrate(asked.calibration)
-    return index
+        queries = np.stack([asked.training, asked.calibration], axis=1).reshape(-1, points.shape[1])
+    return Roots.build(points, metric, config=config, key=key, threads=threads, queries=queries)
 
 
 def sweep(method: Any, queries: np.ndarray, score: Callable, threads: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ head's queries for tokens of other descriptions.
 `clustered` makes 128-d rows of 2,000 Gaussian clusters, for build times only.
 
 Each kind has three disjoint groups of queries: `judged` for figures, `calibration` to calibrate on, `training`
-to fit routers on. Repeated rows are removed before anything is held out.
+to fit routers on (`roots.py` gives an index both at once). Repeated rows are removed before anything is held out.
 """
 
 import argparse
