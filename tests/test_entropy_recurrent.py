@@ -14,7 +14,7 @@ from safetensors.numpy import load, save
 
 from thesphere.cli.app import run
 from thesphere.errors import FormatError, InputError
-from thesphere.nn import integer, packed
+from thesphere.nn import integer, packed, tiles
 from thesphere.patches import recurrent
 from thesphere.patches.boundaries import byte_starts, calibrated
 from thesphere.patches.entropy import EntropyModel, EntropyStream
@@ -85,8 +85,9 @@ def test_any_cut_gives_the_same_entropies(name: str, begin: int, size: int, cuts
 def test_threads_change_nothing(model: recurrent.RecurrentModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THESPHERE_THREADS", "1")
     alone = model.entropies(MIXED + PROSE)
-    monkeypatch.setenv("THESPHERE_THREADS", "2")
-    np.testing.assert_array_equal(model.entropies(MIXED + PROSE), alone)
+    for threads in ("2", "5"):
+        monkeypatch.setenv("THESPHERE_THREADS", threads)
+        np.testing.assert_array_equal(model.entropies(MIXED + PROSE), alone)
 
 
 @settings(max_examples=10, deadline=None)
@@ -110,11 +111,27 @@ def test_costs_are_of_the_distributions_that_the_entropies_are_of(model: recurre
 def test_the_same_by_other_products(
     model: recurrent.RecurrentModel, way: packed.Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packed, "ways", lambda: [way])
+    """As on a processor for which no products are compiled."""
+    expected = model.entropies(MIXED + PROSE)
+    monkeypatch.setattr(integer, "right_side", lambda levels: packed.Packed(levels, way))
+    for name in ("enter", "block", "leave"):
+        kernel = getattr(integer, name)
+        monkeypatch.setattr(integer, name, getattr(kernel, "py_func", kernel))
+    assert_fresh_model_gives(expected, model)
+
+
+@pytest.mark.skipif(not tiles.tiles_allowed(), reason="no tiles here: the kernels use lanes anyway")
+def test_the_same_without_tiles(model: recurrent.RecurrentModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = model.entropies(MIXED + PROSE)
+    monkeypatch.setattr(integer, "tiles_allowed", lambda: False)
+    assert_fresh_model_gives(expected, model)
+
+
+def assert_fresh_model_gives(expected: np.ndarray, model: recurrent.RecurrentModel) -> None:
     name = name_of(model)
-    plain = recurrent.RecurrentModel(recurrent.path_of(name).read_bytes(), name=name)
-    np.testing.assert_array_equal(plain.entropies(MIXED), model.entropies(MIXED))
-    assert plain.id == model.id
+    other = recurrent.RecurrentModel(recurrent.path_of(name).read_bytes(), name=name)
+    np.testing.assert_array_equal(other.entropies(MIXED + PROSE), expected)
+    assert other.id == model.id
 
 
 def test_matrix_products_are_exact() -> None:
@@ -134,7 +151,7 @@ def test_levels_and_powers_are_those_of_their_definitions() -> None:
 
     @njit
     def quantised(row, levels):
-        return integer._quantise(row, levels)
+        return integer._quantise(row, levels, 0)
 
     @njit
     def powers(x, out):
@@ -143,11 +160,11 @@ def test_levels_and_powers_are_those_of_their_definitions() -> None:
 
     rng = np.random.default_rng(1)
     for row in (rng.normal(size=48), np.arange(-8, 8) / 2, np.array([127.0, 0.5, 1.5, 2.5, -0.5, -1.5])):
-        row, levels = row.astype(np.float32), np.empty(len(row), np.int8)
+        row, levels = row.astype(np.float32), np.empty((1, len(row)), np.int8)
         size = quantised(row, levels)
         assert size == np.abs(row).max() / np.float32(127)
         up = np.float32(127) / np.abs(row).max()
-        np.testing.assert_array_equal(levels, np.rint(row * up).astype(np.int8))
+        np.testing.assert_array_equal(levels[0], np.rint(row * up).astype(np.int8))
     x = np.concatenate([np.linspace(-87, 87, 4001), [-1e30, 1e30]]).astype(np.float32)
     out = np.empty_like(x)
     powers(x, out)

@@ -45,7 +45,7 @@ def gather(table, word, symbol, gram_begins, gram, size, lengthening, levels, si
         over = _ONE / (_LEVELS * np.sqrt(_F(count)))
         for c in range(width):
             row[width + c] = _F(sums[c]) * over
-        sizes[p] = _quantise(row, levels[p]) * lengthening[size[p]]
+        sizes[p] = _quantise(row, levels, p) * lengthening[size[p]]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -112,7 +112,7 @@ def attend(sums, sizes, scale, slope, begins, cones, tiles, levels, out_sizes):
                     multiply(weights, values, brought, tiles)
                     _join(brought, totals[:some], value_size, row[at : at + some], head * width)
         for at in range(n):
-            out_sizes[first + at] = _quantise(row[at], levels[first + at])
+            out_sizes[first + at] = _quantise(row[at], levels, first + at)
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -133,8 +133,8 @@ def _split(sums, sizes, scale, cone, cones, query, query_size, key, key_size):
     """Queries int8 [heads, n, W] of one cone, and keys packed for `multiply`; the root of W is in query_size."""
     heads, n = len(query_size), len(sums)
     width = sums.shape[1] // (cones * (heads + 2))
-    row, packed = np.empty(width, np.float32), np.zeros(query.shape[2], np.int8)
-    words, to = packed.view(np.int32), key.view(np.int32)
+    row, packed = np.empty(width, np.float32), np.zeros((1, query.shape[2]), np.int8)
+    words, to = packed[0].view(np.int32), key.view(np.int32)
     root = _LOG2E * _STEPS / np.sqrt(_F(width))
     for at in range(n):
         here, size = sums[at], sizes[at]
@@ -143,9 +143,9 @@ def _split(sums, sizes, scale, cone, cones, query, query_size, key, key_size):
             for c in range(width):
                 row[c] = _F(here[first + c]) * size * scale[first + c]
             if head < heads:
-                query_size[head, at] = _quantise(row, query[head, at]) * root
+                query_size[head, at] = _quantise(row, query[head], at) * root
             else:
-                key_size[at] = _quantise(row, packed)
+                key_size[at] = _quantise(row, packed, 0)
         for k in range(len(words)):
             to[at // 16, 16 * k + at % 16] = words[k]
 
@@ -222,7 +222,7 @@ def _join(sums, totals, value_size, row, first):
 def quantise(rows, levels, sizes):
     """levels int8 and sizes of every row."""
     for at in range(len(rows)):
-        sizes[at] = _quantise(rows[at], levels[at])
+        sizes[at] = _quantise(rows[at], levels, at)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -234,7 +234,7 @@ def square(sums, sizes, scale, levels, out_sizes):
         for c in range(len(row)):
             v = max(_F(here[c]) * size * scale[c], _ZERO)
             row[c] = v * v
-        out_sizes[at] = _quantise(row, levels[at])
+        out_sizes[at] = _quantise(row, levels, at)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -257,7 +257,7 @@ def mix(sums, sizes, scale, kernel, begins, levels, out_sizes):
             for c in range(width):
                 g = _F(here[width + c]) * size * scale[width + c]
                 row[c] *= g / (_ONE + _exp(-g))
-            out_sizes[at] = _quantise(row, levels[at])
+            out_sizes[at] = _quantise(row, levels, at)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -12,10 +12,12 @@ place, 16 apart, and rounding to integers is an addition (`_INTEGER`).
 
 import numpy as np
 from numba import njit
+from numba.extending import overload
 
 from thesphere.nn.contexts import KNOWN, SEEN, STATES
 from thesphere.nn.packed import Packed
 from thesphere.nn.shape import BYTE_WIDTH, KNOWN_WIDTH, SECOND_WIDTH, SEEN_WIDTH
+from thesphere.nn.tiles import DEPTH, LANES, ROWS, multiply, packed_columns, tiles_allowed
 from thesphere.room import aligned
 
 _F = np.float32
@@ -25,6 +27,7 @@ _C2, _C1, _ONE, _ZERO = _F(1.6666665e-1), _F(0.5), _F(1), _F(0)
 _LOWEST, _HIGHEST, _LEVELS, _TINY, _EPSILON = _F(-87), _F(87), _F(127), _F(1e-12), _F(1e-6)
 _SHIFT, _UNIT, _MASK = np.int32(23), np.int32(127 << 23), np.int32(0x7FFFFFFF)
 _INTEGER = _F(3 << 22)  # x + this is rounded as by rint, and its low bits are those of the integer
+PART = 64 if LANES else 512  # rows that go through a block at a time: what lies between stays near
 _BYTE, _KNOWN, _SEEN, _SECOND = (w // 8 for w in (BYTE_WIDTH, KNOWN_WIDTH, SEEN_WIDTH, SECOND_WIDTH))
 
 
@@ -62,8 +65,8 @@ def _exp(x):
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def _quantise(row, levels):
-    """Writes the int8 levels of a float32 row; returns the size of one level."""
+def _quantise(row, levels, at):
+    """Writes the int8 levels of a float32 row into levels[at]; returns the size of one level."""
     top = np.int32(0)
     bits = row.view(np.int32)
     for c in range(len(row)):  # |x| is ordered as its bits are; told to be 32 of them, or numba takes 64
@@ -71,8 +74,30 @@ def _quantise(row, levels):
     largest = max(np.int32(top).view(np.float32), _TINY)
     up = _LEVELS / largest
     for c in range(len(row)):
-        levels[c] = np.int8(_F(row[c] * up + _INTEGER).view(np.int32))
+        levels[at, c] = np.int8(_F(row[c] * up + _INTEGER).view(np.int32))
     return largest / _LEVELS
+
+
+def right_side(levels: np.ndarray) -> "tuple[np.ndarray, bool] | Packed":
+    """int8 [outputs, inputs] as `block` and the others want it; a callable where none are compiled."""
+    if not LANES:
+        return Packed(levels)
+    return packed_columns(levels), tiles_allowed() and levels.shape[1] % DEPTH == 0
+
+
+def _product(levels, right, out):
+    """Exact sums of products of levels, int8 [R, inputs], with a `right_side` into out, int32 [R, outputs]."""
+    right(levels, out)
+
+
+@overload(_product)
+def _compiled_product(levels, right, out):
+    return lambda levels, right, out: multiply(levels, right[0], out, right[1])
+
+
+def _kernel(function):
+    """Machine code where products are ours; elsewhere the same in Python, which calls a library for them."""
+    return njit(cache=True, nogil=True, error_model="numpy")(function) if LANES else function
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -110,11 +135,11 @@ def add_normalise(h, sums, sizes, scale, gain, levels, out_sizes):
     width = h.shape[1]
     row = np.empty(width, np.float32)
     for at in range(len(h)):
-        here, size, added = h[at], sizes[at], sums[at]
+        size = sizes[at]
         for c in range(width):
-            here[c] += np.float32(added[c]) * size * scale[c]
+            h[at, c] += np.float32(sums[at, c]) * size * scale[c]
         for c in range(width):
-            row[c] = here[c] * here[c]
+            row[c] = h[at, c] * h[at, c]
         for c in range(16, width):
             row[c] += row[c - 16]
         total = _ZERO
@@ -122,8 +147,8 @@ def add_normalise(h, sums, sizes, scale, gain, levels, out_sizes):
             total += row[c]
         over = _ONE / np.sqrt(total / np.float32(width) + _EPSILON)
         for c in range(width):
-            row[c] = here[c] * (over * gain[c])
-        out_sizes[at] = _quantise(row, levels[at])
+            row[c] = h[at, c] * (over * gain[c])
+        out_sizes[at] = _quantise(row, levels, at)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -134,23 +159,20 @@ def recur(byte, sums, sizes, scale, bias, state, levels, out_sizes):
     """
     width = len(state)
     row, keep, gate = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
-    v_scale, k_scale, g_scale = scale[:width], scale[width : 2 * width], scale[2 * width :]
     for at in range(len(byte)):
-        size = sizes[at]
-        z = sums[at]
-        v_sums, k_sums, g_sums = z[:width], z[width : 2 * width], z[2 * width :]
-        alive = _ZERO if byte[at] == 0 else _ONE
+        size, alive = sizes[at], _ZERO if byte[at] == 0 else _ONE
         for c in range(width):
-            keep[c] = _ONE / (_ONE + _exp(-(np.float32(k_sums[c]) * size * k_scale[c] + bias[c])))
+            k = np.float32(sums[at, width + c]) * size * scale[width + c]
+            keep[c] = _ONE / (_ONE + _exp(-(k + bias[c])))
         for c in range(width):
-            g = np.float32(g_sums[c]) * size * g_scale[c]
+            g = np.float32(sums[at, 2 * width + c]) * size * scale[2 * width + c]
             gate[c] = g / (_ONE + _exp(-g))
         for c in range(width):
             k = keep[c]
-            s = k * (alive * state[c]) + (_ONE - k) * (np.float32(v_sums[c]) * size * v_scale[c])
+            s = k * (alive * state[c]) + (_ONE - k) * (np.float32(sums[at, c]) * size * scale[c])
             state[c] = s
             row[c] = s * gate[c]
-        out_sizes[at] = _quantise(row, levels[at])
+        out_sizes[at] = _quantise(row, levels, at)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -180,3 +202,46 @@ def judge(sums, sizes, scale, bias, following, entropies, costs):
         log = np.log(whole)
         entropies[at] = np.float32(max(log - weighted / whole, 0.0))
         costs[at] = np.float32(log - np.float64(logits[following[at]] - top))
+
+
+@_kernel
+def enter(byte, known, expected, second, tables, begins, right, rows, sums):
+    """sums [T, D]: products with what the tables tell of T positions. `rows` [PART, INPUT] is room."""
+    words = rows.view(np.int64)
+    for at in range(0, len(byte), len(rows)):
+        end = min(at + len(rows), len(byte))
+        gather(byte[at:end], known[at:end], expected[at:end], second[at:end], tables, begins, words)
+        whole = -(-(end - at) // ROWS) * ROWS
+        _product(rows[:whole], right, sums[at : at + whole])
+
+
+@_kernel
+def block(byte, h, sums, sizes, scale, gain, into, into_scale, gate, right, state, levels, wide):
+    """One gated recurrence on T positions; what is still to be added to h [T, D] is sums * sizes * scale, and
+    afterwards sums * sizes and the scale of `right`.
+
+    T is that of `byte`; the other arrays go on to a multiple of ROWS. levels [PART, D], wide [PART, 3 D]: room.
+    """
+    level_sizes = np.empty(len(levels), np.float32)
+    for at in range(0, len(byte), len(levels)):
+        end = min(at + len(levels), len(byte))
+        whole = -(-(end - at) // ROWS) * ROWS
+        add_normalise(h[at:end], sums[at:end], sizes[at:end], scale, gain, levels, level_sizes)
+        _product(levels[:whole], into, wide[:whole])
+        recur(byte[at:end], wide, level_sizes, into_scale, gate, state, levels, sizes[at:end])
+        _product(levels[:whole], right, sums[at : at + whole])
+
+
+@_kernel
+def leave(h, sums, sizes, scale, gain, right, right_scale, bias, following, levels, logits, entropies, costs):
+    """Entropies and costs [T] after the last block; the arguments are those of `block` and of `judge`."""
+    level_sizes = np.empty(len(levels), np.float32)
+    for at in range(0, len(following), len(levels)):
+        end = min(at + len(levels), len(following))
+        whole = -(-(end - at) // ROWS) * ROWS
+        add_normalise(h[at:end], sums[at:end], sizes[at:end], scale, gain, levels, level_sizes)
+        _product(levels[:whole], right, logits[:whole])
+        judge(
+            logits[: end - at], level_sizes, right_scale, bias, following[at:end], entropies[at:end],
+            costs[at:end],
+        )  # fmt: skip

@@ -10,9 +10,6 @@ A source stands behind one zero byte, as the documents did in training.
 """
 
 import hashlib
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -23,12 +20,14 @@ from safetensors.numpy import load
 from thesphere.errors import FormatError
 from thesphere.nn import integer
 from thesphere.nn.contexts import Reader, lookup_of
-from thesphere.nn.shape import INPUT, TABLES, Shape, checked_shape
+from thesphere.nn.integer import PART
+from thesphere.nn.shape import INPUT, TABLES, checked_shape
 from thesphere.nn.weights import shipped_weights
-from thesphere.room import aligned
+from thesphere.room import Room, Rooms
+from thesphere.runtime.relay import Relay
 from thesphere.runtime.threads import workers
 
-CHUNK = 1024  # bytes between two hand-overs from thread to thread; no result depends on it
+CHUNK = 1024  # bytes that a thread takes at a time; no result depends on it
 VERSION = 1  # of the arithmetic; another one would make other entropies of the same weights
 SHA256 = {
     "small": "7137dc53ac11f25432b487f4cc98254824bfff4f1035c4206749e9eb73488b4a",
@@ -81,8 +80,10 @@ class RecurrentModel:
         self.tables = tuple(np.array(tensors[name]).view(np.int64) for name in TABLES)
         self.begins = self.shape.known_begins()
         self.matrices = {
-            name: integer.Matrix(tensors[name], tensors[f"{name}.scale"]) for name in self.shape.matrices()
+            name: (integer.right_side(tensors[name]), tensors[f"{name}.scale"])
+            for name in self.shape.matrices()
         }
+        self.rooms = Rooms()
         self.vectors = {
             name: tensors[name] for name in tensors if name.endswith(("norm", "gate")) or name == "bias"
         }
@@ -109,39 +110,13 @@ class RecurrentModel:
         return self.stream().read(raw[:-1], raw[1:])[1]
 
 
-@dataclass
-class _Chunk:
-    """Some bytes on their way: h [T, D], and what is still to be added to it, sums * sizes * scale."""
-
-    byte: np.ndarray
-    following: np.ndarray
-    h: np.ndarray
-    sums: np.ndarray
-    sizes: np.ndarray
-    scale: np.ndarray
-
-
-class _Room:
-    """What a thread works in, chunk after chunk: fresh memory each time would cost a fifth of the time."""
-
-    def __init__(self, shape: Shape) -> None:
-        self.rows = aligned((CHUNK, INPUT), np.int8)
-        self.wide = aligned((CHUNK, 3 * shape.width), np.int32)
-        self.levels = aligned((CHUNK, shape.width), np.int8)
-        self.sizes = aligned((CHUNK,), np.float32)
-        self.logits = aligned((CHUNK, 256), np.int32)
-
-
 class RecurrentStream:
     """One source on its way through the model."""
 
     def __init__(self, model: RecurrentModel) -> None:
-        shape, self._model, self._fresh = model.shape, model, True
+        self._model, self._fresh = model, True
         self._reader = Reader(model.lookup)
-        self._states = np.zeros((shape.blocks, shape.width), np.float32)
-        self._rooms = [_Room(shape) for _ in range(2)]
-        kinds = (np.float32, np.int32)
-        self._streams = [[aligned((CHUNK, shape.width), kind) for kind in kinds] for _ in range(2)]
+        self._states = np.zeros((model.shape.blocks, model.shape.width), np.float32)
 
     def push(self, data: bytes) -> np.ndarray:
         """Entropies after each pushed byte, float32 [len(data)], nats in [0, ln 256]."""
@@ -153,68 +128,63 @@ class RecurrentStream:
     def read(self, byte: np.ndarray, following: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(entropies, costs) after each of `byte`, float32 [T] each; `following` are the bytes costs are of.
 
-        Two threads share the blocks, where there are two: the first is one chunk ahead.
+        Threads take chunks in turn. Contexts and recurrences know the chunk before, so each is entered in order;
+        everything else goes on beside it.
         """
         entropies, costs = np.empty(len(byte), np.float32), np.empty(len(byte), np.float32)
-        pieces = [slice(at, at + CHUNK) for at in range(0, len(byte), CHUNK)]
-        two = len(pieces) > 1 and workers() > 1
-        first, second = self._rooms if two else self._rooms[:1] * 2
-        chunks = (
-            self._enter(byte[piece], following[piece], first, self._streams[two and number % 2])
-            for number, piece in enumerate(pieces)
-        )
-        for piece, chunk in zip(pieces, _one_ahead(chunks) if two else chunks, strict=True):
-            self._leave(chunk, second, entropies[piece], costs[piece])
+        relay = Relay(1 + self._model.shape.blocks)
+
+        def work(number: int) -> None:
+            piece = slice(number * CHUNK, (number + 1) * CHUNK)
+            with self._model.rooms.one() as room:
+                chunk = _Chunk(self._model, byte[piece], room)
+                with relay.turn(0, number):
+                    told = self._reader.read(byte[piece])
+                chunk.enter(told)
+                for b, state in enumerate(self._states):
+                    with relay.turn(1 + b, number):
+                        chunk.block(b, state)
+                chunk.leave(following[piece], entropies[piece], costs[piece])
+
+        relay.run(work, -(-len(byte) // CHUNK), workers())
         return entropies, costs
 
-    def _enter(self, byte: np.ndarray, following: np.ndarray, room: _Room, stream: list) -> _Chunk:
-        """Contexts, input and the first blocks."""
-        model, size = self._model, len(byte)
-        known, expected, second = self._reader.read(byte)
-        rows, matrix = room.rows[:size], model.matrices["input"]
-        integer.gather(byte, known, expected, second, model.tables, model.begins, rows.view(np.int64))
-        h, sums = (part[:size] for part in stream)
-        h[:] = 0
-        ones, scale = np.ones(size, np.float32), matrix.scale / np.float32(127)  # the tables' step is 1/127
-        chunk = _Chunk(byte, following, h, matrix(rows, sums), ones, scale)
-        self._pass(chunk, room, range(model.shape.blocks // 2))
-        return chunk
 
-    def _pass(self, chunk: _Chunk, room: _Room, blocks: range) -> None:
-        """`blocks` on `chunk`, in place."""
-        model, size = self._model, len(chunk.byte)
-        for b in blocks:
-            levels, sizes = self._normalised(chunk, room, f"{b}.norm")
-            into, out = model.matrices[f"{b}.in"], model.matrices[f"{b}.out"]
-            wide, chunk.sizes = into(levels, room.wide[:size]), np.empty(size, np.float32)
-            integer.recur(
-                chunk.byte, wide, sizes, into.scale, model.vectors[f"{b}.gate"], self._states[b],
-                levels, chunk.sizes,
-            )  # fmt: skip
-            chunk.sums, chunk.scale = out(levels, chunk.sums), out.scale
+class _Chunk:
+    """Some bytes on their way through a model: h [CHUNK, D], and what is still to be added to it, sums * sizes *
+    scale."""
 
-    def _leave(self, chunk: _Chunk, room: _Room, entropies: np.ndarray, costs: np.ndarray) -> None:
-        """The other blocks, and what comes out."""
-        shape = self._model.shape
-        self._pass(chunk, room, range(shape.blocks // 2, shape.blocks))
-        levels, sizes = self._normalised(chunk, room, "norm")
-        matrix, bias = self._model.matrices["output"], self._model.vectors["bias"]
-        logits = matrix(levels, room.logits[: len(levels)])
-        integer.judge(logits, sizes, matrix.scale, bias, chunk.following, entropies, costs)
+    def __init__(self, model: RecurrentModel, byte: np.ndarray, room: Room) -> None:
+        width = model.shape.width
+        self._model, self._byte, self._room = model, byte, room
+        self._h, self._sums = room("h", (CHUNK, width), np.float32), room("sums", (CHUNK, width), np.int32)
+        self._sizes, self._scale = room("sizes", (CHUNK,), np.float32), np.empty(0)
+        self._levels = room("levels", (PART, width), np.int8)
 
-    def _normalised(self, chunk: _Chunk, room: _Room, gain: str) -> tuple[np.ndarray, np.ndarray]:
-        """(levels int8 [T, D], sizes float32 [T]) of chunk.h, with what was to be added to it."""
-        levels, sizes = room.levels[: len(chunk.h)], room.sizes[: len(chunk.h)]
-        integer.add_normalise(
-            chunk.h, chunk.sums, chunk.sizes, chunk.scale, self._model.vectors[gain], levels, sizes
-        )
-        return levels, sizes
+    def enter(self, told: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+        """From what the contexts tell of each position."""
+        model, (right, scale) = self._model, self._model.matrices["input"]
+        rows, count = self._room("rows", (PART, INPUT), np.int8), len(self._byte)
+        integer.enter(self._byte, *told, model.tables, model.begins, right, rows, self._sums)
+        self._h[:count], self._sizes[:count] = 0, 1
+        self._scale = scale / np.float32(127)  # the tables' step is 1/127
 
+    def block(self, b: int, state: np.ndarray) -> None:
+        """Through block b, whose state [D] goes on."""
+        vectors, (into, into_scale) = self._model.vectors, self._model.matrices[f"{b}.in"]
+        right, scale = self._model.matrices[f"{b}.out"]
+        wide = self._room("wide", (PART, len(into_scale)), np.int32)
+        integer.block(
+            self._byte, self._h, self._sums, self._sizes, self._scale, vectors[f"{b}.norm"], into, into_scale,
+            vectors[f"{b}.gate"], right, state, self._levels, wide,
+        )  # fmt: skip
+        self._scale = scale
 
-def _one_ahead(chunks: Iterator[_Chunk]) -> Iterator[_Chunk]:
-    """The same chunks, each made by another thread while the one before it is used."""
-    with ThreadPoolExecutor(1) as pool:
-        ahead = pool.submit(next, chunks, None)
-        while (chunk := ahead.result()) is not None:
-            ahead = pool.submit(next, chunks, None)
-            yield chunk
+    def leave(self, following: np.ndarray, entropies: np.ndarray, costs: np.ndarray) -> None:
+        """What comes out is written."""
+        vectors, (right, scale) = self._model.vectors, self._model.matrices["output"]
+        logits = self._room("logits", (PART, len(scale)), np.int32)
+        integer.leave(
+            self._h, self._sums, self._sizes, self._scale, vectors["norm"], right, scale, vectors["bias"],
+            following, self._levels, logits, entropies, costs,
+        )  # fmt: skip
