@@ -27,7 +27,7 @@ _C2, _C1, _ONE, _ZERO = _F(1.6666665e-1), _F(0.5), _F(1), _F(0)
 _LOWEST, _HIGHEST, _LEVELS, _TINY, _EPSILON = _F(-87), _F(87), _F(127), _F(1e-12), _F(1e-6)
 _SHIFT, _UNIT, _MASK = np.int32(23), np.int32(127 << 23), np.int32(0x7FFFFFFF)
 _INTEGER = _F(3 << 22)  # x + this is rounded as by rint, and its low bits are those of the integer
-PART = 64 if LANES else 512  # rows that go through a block at a time: what lies between stays near
+PART = 256 if LANES else 512  # rows that go through a block at a time: what lies between stays near
 _BYTE, _KNOWN, _SEEN, _SECOND = (w // 8 for w in (BYTE_WIDTH, KNOWN_WIDTH, SEEN_WIDTH, SECOND_WIDTH))
 
 

@@ -41,7 +41,7 @@ def from_nothing(
         np.full((queries, k), -np.inf, np.float32),
         status,
         np.full(queries, np.inf if k else 0.0),
-        Cost(bytes_stored=_stored(content, queries), milliseconds=1000 * (perf_counter() - begun)),
+        Cost(bytes_stored=queries * content.stored, milliseconds=1000 * (perf_counter() - begun)),
         np.zeros(queries, dtype=np.int64),
         recall,
         told,
@@ -126,7 +126,7 @@ def from_result(
     status: list[Status] = ["partial" if open_ else "exact" for open_ in gap > 0]
     cost = Cost(
         bytes_scanned=result.rows * content.row_bytes,
-        bytes_stored=_stored(content, len(rows)),
+        bytes_stored=len(rows) * content.stored,
         points_scanned=result.rows,
         rescored=result.rescored,
         milliseconds=1000 * (perf_counter() - begun),
@@ -162,7 +162,7 @@ def from_cells(
     status: list[Status] = [_STATUSES[verdict] for verdict in verdicts.tolist()]
     cost = Cost(
         bytes_scanned=points * content.row_bytes + routing * len(queries),
-        bytes_stored=_stored(content, len(queries)),
+        bytes_stored=len(queries) * content.stored,
         points_scanned=points,
         rescored=rescored,
         milliseconds=1000 * (perf_counter() - begun),
@@ -195,11 +195,6 @@ def _tell(rows, known, ids, ceiling, spent, points, rescored, everything, named,
         gaps[q] = 0.0 if proved else max(ceiling[q] - kth, 0.0)
         verdicts[q] = 0 if proved else 2 if spent[q] or everything else 1
     return read, again
-
-
-def _stored(content: Content, queries: int) -> int:
-    """Bytes that as many full scans would read."""
-    return queries * (len(content) * content.row_bytes + content.vectors.nbytes)
 
 
 def all_within(

@@ -64,6 +64,11 @@ class Content:
         """Bytes that a scan reads per row."""
         return self.scanned.row_bytes
 
+    @cached_property
+    def stored(self) -> int:
+        """Bytes that a full scan reads, vectors included."""
+        return len(self) * self.row_bytes + self.vectors.nbytes
+
     @property
     def large(self) -> Cells:
         """The cells; InputError where there are none."""
@@ -106,8 +111,9 @@ class Content:
         return self.scanned.some(rows if self.cells is None else self.homes[rows])
 
     def asked(self, queries: np.ndarray) -> Queries:
-        """Queries float32 [Q, D] in all forms that a search takes. Raises InputError for NaN or infinity."""
-        return Queries.of_width(self.width, queries, self.metric)
+        """Queries float32 [Q, D], as `as_rows` gives them, in all forms that a search takes. Raises InputError for
+        NaN or infinity."""
+        return Queries.of_rows(queries, self.metric)
 
     def scores(self, query: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """float64 scores of some rows for one query."""

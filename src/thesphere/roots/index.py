@@ -528,7 +528,7 @@ class Roots:
         return rows[0]
 
     def _asked(self, query: Any) -> Queries:
-        return self._content.asked(self._one(query))
+        return self._content.asked(self._one(query)[None])
 
     def _on_device(self, content: Content, devices: Any) -> "DeviceRows":
         """The rows on the devices, brought there at the first search."""

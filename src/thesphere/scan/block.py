@@ -40,7 +40,11 @@ class Queries:
         """Queries for rows of a width; None: any."""
         if metric not in get_args(Metric):
             raise InputError(f"metric is {metric!r}, expected 'ip' or 'cosine'")
-        rows = as_rows(queries, "queries", width, one=True)
+        return cls.of_rows(as_rows(queries, "queries", width, one=True), metric)
+
+    @classmethod
+    def of_rows(cls, rows: np.ndarray, metric: Metric) -> "Queries":
+        """Queries float32 [Q, D] as `as_rows` gives them. Raises InputError for NaN or infinity."""
         codes, exact, norms, terms = forms_of(rows, metric == "cosine")
         return cls(codes, terms, exact, norms, metric == "cosine")
 

@@ -459,7 +459,7 @@ def _bring(
     words = np.zeros(largest // 8 + 1, dtype=np.uint64)
     mask = words.view(np.uint8)
     # in a batch without tiles a quarter quicker on Zen 4; with tiles (Sapphire Rapids) a few per cent slower
-    ahead = not tiles and len(packed) > 0
+    ahead = not tiles
     for j in range(job, len(cells)):
         cell = cells[j]
         top, first = tops[cell, 0], starts[cell]
