@@ -111,8 +111,10 @@ class Content:
         return self.scanned.some(rows if self.cells is None else self.homes[rows])
 
     def asked(self, queries: np.ndarray) -> Queries:
-        """Queries float32 [Q, D], as `as_rows` gives them, in all forms that a search takes. Raises InputError for
-        NaN or infinity."""
+        """Queries float32 [Q, D], as `as_rows` gives them, in all forms that a search takes.
+
+        Raises InputError for NaN or infinity.
+        """
         return Queries.of_rows(queries, self.metric)
 
     def scores(self, query: np.ndarray, rows: np.ndarray) -> np.ndarray:
