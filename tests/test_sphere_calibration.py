@@ -33,9 +33,9 @@ def sphere(tmp_path):
 
 def stayed(sphere: Sphere) -> np.ndarray | None:
     """The queries that lie in the index's file."""
-    return kept.load_queries(
+    return kept.load_options(
         sphere.path / "parts" / sphere.settings.roots_part, sphere.view, sphere.settings.encoder_part
-    )
+    ).get("queries")
 
 
 def source(sphere: Sphere) -> str:

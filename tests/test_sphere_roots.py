@@ -61,7 +61,7 @@ def test_an_index_that_is_built_again_is_divided_as_before(sphere):
     before = sphere.settings.roots_part
     sphere.import_arrays(rows(7, 2500), name="more")
     assert sphere.settings.roots_part != before and len(sphere.index.cells) == 20
-    assert load_options(sphere.path / "parts" / sphere.settings.roots_part, sphere.view) == {
+    assert load_options(sphere.path / "parts" / sphere.settings.roots_part, sphere.view, "") == {
         "partitions": 20, "method": "shells", "key": 5,
     }  # fmt: skip
 

@@ -132,33 +132,21 @@ def _quality(told: str | None) -> Quality | None:
     return Quality(cut, int(known["sample"]), balance, purity)
 
 
-def load_queries(folder: Path, view: View, fit: str) -> np.ndarray | None:
-    """The queries that stayed with the kept index, float32 [Q, D]; None where it was given none, or they are of
-    another fit of the encoder than `fit`.
+def load_options(folder: Path, view: View, fit: str) -> dict[str, Any]:
+    """How the kept index was divided, as `write_roots` takes it, as far as its file tells: indexes of earlier
+    versions do not. With it `queries`, float32 [Q, D], those given that stayed; none of another fit of the
+    encoder than `fit`.
 
     Raises:
         FormatError: as `load_roots`.
     """
-    if not view.vectors:
-        return None
     path = folder / FILE
     with _told_of(path):
         arrays, about = _committed(path, view)
-        asked = asked_of(arrays, view.vectors[0].codes.width, str(path))
-        return None if asked is None or about["fit"] != fit else np.array(asked)
-
-
-def load_options(folder: Path, view: View) -> dict[str, Any]:
-    """How the kept index was divided, as `write_roots` takes it; indexes of earlier versions do not tell.
-
-    Raises:
-        FormatError: as `load_roots`.
-    """
-    path = folder / FILE
-    with _told_of(path):
-        told = json.loads(_committed(path, view)[1].get("options", "{}"))
         kinds = {"partitions": int, "method": str, "substring": float, "key": int}
-        return {name: kinds[name](value) for name, value in told.items()}
+        told = {name: kinds[name](value) for name, value in json.loads(about.get("options", "{}")).items()}
+        asked = asked_of(arrays, view.vectors[0].codes.width, str(path)) if view.vectors else None
+        return told if asked is None or about["fit"] != fit else told | {"queries": np.array(asked)}
 
 
 @contextmanager

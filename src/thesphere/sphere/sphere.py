@@ -36,7 +36,7 @@ from thesphere.sphere.questions import questions_of
 from thesphere.sphere.radius import points_within
 from thesphere.sphere.rewrite import copy_document
 from thesphere.sphere.roles import Roles
-from thesphere.sphere.roots import PointIndex, load_options, load_queries, load_roots, write_roots
+from thesphere.sphere.roots import PointIndex, load_options, load_roots, write_roots
 from thesphere.sphere.search import search_text, search_vector
 from thesphere.sphere.settings import Settings
 from thesphere.sphere.view import View
@@ -784,22 +784,15 @@ class Sphere:
         except FormatError:
             known = 0
         if known < (1 - LATE) * view.live_points:
-            self._write_roots(writer, progress, queries=self._kept_queries(), **self._kept_options())
-
-    def _kept_queries(self) -> np.ndarray | None:
-        """What the index was calibrated on, if it was given that and can still be read."""
-        if not self.settings.roots_part:
-            return None
-        folder, fit = self.path / "parts" / self.settings.roots_part, self.settings.encoder_part
-        try:
-            return load_queries(folder, self.view, fit)
-        except FormatError:
-            return None
+            self._write_roots(writer, progress, **self._kept_options())
 
     def _kept_options(self) -> dict[str, Any]:
-        """How the index was divided, if its file tells."""
+        """How the index was divided and what queries it was given, if that can still be read."""
+        if not self.settings.roots_part:
+            return {}
+        folder, fit = self.path / "parts" / self.settings.roots_part, self.settings.encoder_part
         try:
-            return load_options(self.path / "parts" / self.settings.roots_part, self.view)
+            return load_options(folder, self.view, fit)
         except FormatError:
             return {}
 
