@@ -11,7 +11,7 @@ weights as whole 127ths of the largest.
 import numpy as np
 from numba import njit
 
-from thesphere.nn.integer import _INTEGER, _exp, _quantise
+from thesphere.nn.integer import _INTEGER, _MASK, _exp, _quantise
 from thesphere.nn.tiles import COLUMNS, DEPTH, ROWS, multiply
 
 _F, _I = np.float32, np.int32
@@ -78,7 +78,8 @@ def attend(sums, sizes, scale, slope, begins, cones, tiles, levels, out_sizes):
     for t in range(len(begins) - 1):
         longest = max(longest, begins[t + 1] - begins[t])
     width, most = levels.shape[1] // len(slope), _up(longest, DEPTH)
-    deep, broad = _up(width, DEPTH), _up(width, COLUMNS)
+    depth, rows = (DEPTH, ROWS) if tiles else (4, 8)  # of what `multiply` likes multiples best
+    deep, broad = _up(width, depth), _up(width, COLUMNS)
     query, key, value = _room(heads * most * deep), _room(most * deep), _room(most * broad)
     product, weight = _room(4 * ROWS * most), _room(ROWS * most)
     brought = _room(4 * ROWS * broad).view(np.int32).reshape(ROWS, broad)
@@ -89,7 +90,7 @@ def attend(sums, sizes, scale, slope, begins, cones, tiles, levels, out_sizes):
     for t in range(len(begins) - 1):
         first, last = begins[t], begins[t + 1]
         n = last - first
-        across, down = _up(n, COLUMNS), _up(n, DEPTH)
+        across, down = _up(n, COLUMNS), _up(n, depth)
         keys = key[: across * deep].reshape(across // 16, 16 * deep)
         values = value[: down * broad].reshape(broad // 16, 16 * down)
         products = product.view(np.int32)[: ROWS * across].reshape(ROWS, across)
@@ -105,11 +106,12 @@ def attend(sums, sizes, scale, slope, begins, cones, tiles, levels, out_sizes):
                 for j in range(2 * n - 1):
                     fall[j] = _F(abs(_I(j) - _I(n - 1))) * (slope[head] * _LOG2E * _STEPS)
                 for at in range(0, n, ROWS):
-                    multiply(queries[own, at : at + ROWS], keys, products, tiles)
                     some = min(ROWS, n - at)
+                    many = _up(some, rows)
+                    multiply(queries[own, at : at + many], keys, products[:many], tiles)
                     size = query_size[own, at : at + some]
                     _weigh(products, size, key_size[:n], fall, at, bits, weights, totals)
-                    multiply(weights, values, brought, tiles)
+                    multiply(weights[:many], values, brought[:many], tiles)
                     _join(brought, totals[:some], value_size, row[at : at + some], head * width)
         for at in range(n):
             out_sizes[first + at] = _quantise(row[at], levels, first + at)
@@ -131,37 +133,53 @@ def _room(size):
 @njit(cache=True, nogil=True, error_model="numpy")
 def _split(sums, sizes, scale, cone, cones, query, query_size, key, key_size):
     """Queries int8 [heads, n, W] of one cone, and keys packed for `multiply`; the root of W is in query_size."""
-    heads, n = len(query_size), len(sums)
+    heads, n, most = len(query_size), len(sums), query.shape[1]
     width = sums.shape[1] // (cones * (heads + 2))
-    row, packed = np.empty(width, np.float32), np.zeros((1, query.shape[2]), np.int8)
+    packed, rows = np.zeros((1, query.shape[2]), np.int8), query.reshape(-1, query.shape[2])
     words, to = packed[0].view(np.int32), key.view(np.int32)
+    both = np.empty((heads + 1) * width, np.float32)
+    first, second = np.uint64(cone * heads * width), np.uint64((cones * heads + cone) * width)
+    beside = np.uint64(heads * width)
     root = _LOG2E * _STEPS / np.sqrt(_F(width))
     for at in range(n):
-        here, size = sums[at], sizes[at]
-        for head in range(heads + 1):
-            first = (cone * heads + head if head < heads else cones * heads + cone) * width
-            for c in range(width):
-                row[c] = _F(here[first + c]) * size * scale[first + c]
-            if head < heads:
-                query_size[head, at] = _quantise(row, query[head], at) * root
-            else:
-                key_size[at] = _quantise(row, packed, 0)
+        size = sizes[at]
+        for c in range(beside):
+            both[c] = _F(sums[at, first + c]) * size * scale[first + c]
+        for c in range(np.uint64(width)):
+            both[beside + c] = _F(sums[at, second + c]) * size * scale[second + c]
+        for head in range(heads):
+            query_size[head, at] = _quantise_part(both, head * width, width, rows, head * most + at) * root
+        key_size[at] = _quantise_part(both, heads * width, width, packed, 0)
         for k in range(len(words)):
             to[at // 16, 16 * k + at % 16] = words[k]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _quantise_part(row, first, width, levels, at):
+    """`_quantise` of the columns from `first` on. Slices would count references, and signed indices may mean the
+    end of an array: either keeps so short a loop from being vectorised."""
+    top, bits, begin, to = _I(0), row.view(np.int32), np.uint64(first), np.uint64(at)
+    for c in range(np.uint64(width)):
+        top = max(top, _I(bits[begin + c] & _MASK))
+    largest = max(_I(top).view(np.float32), _TINY)
+    up = _LEVELS / largest
+    for c in range(np.uint64(width)):
+        levels[to, c] = np.int8(_F(row[begin + c] * up + _INTEGER).view(np.int32))
+    return largest / _LEVELS
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _turn(sums, sizes, scale, cone, cones, value, value_size):
     """Values of one cone, column by column, packed for `multiply`; value_size [W]."""
-    n, width = len(sums), len(value_size)
-    first = sums.shape[1] - (cones - cone) * width
+    n, width = len(sums), np.uint64(len(value_size))
+    first = np.uint64(sums.shape[1]) - np.uint64(cones - cone) * width
     top, word, to = np.empty(width, np.float32), np.zeros(16 * len(value), np.int32), value.view(np.int32)
     for c in range(width):
         top[c] = _TINY
     for at in range(n):
-        here, size = sums[at], sizes[at]
+        size = sizes[at]
         for c in range(width):
-            top[c] = max(top[c], abs(_F(here[first + c])) * size)
+            top[c] = max(top[c], abs(_F(sums[at, first + c])) * size)
     for c in range(width):
         value_size[c] = top[c] / _LEVELS * scale[first + c]
         top[c] = _LEVELS / top[c]
@@ -169,12 +187,13 @@ def _turn(sums, sizes, scale, cone, cones, value, value_size):
         for c in range(width):
             word[c] = 0
         for at in range(4 * four, min(4 * four + 4, n)):
-            here, size, up = sums[at], sizes[at], _I(8 * (at % 4))
+            size, up = sizes[at], _I(8 * (at % 4))
             for c in range(width):
-                level = _F(_F(here[first + c]) * size * top[c] + _INTEGER).view(np.int32) & _BYTE
+                level = _F(_F(sums[at, first + c]) * size * top[c] + _INTEGER).view(np.int32) & _BYTE
                 word[c] |= _I(level << up)
         for tile in range(len(to)):
-            to[tile, 16 * four : 16 * four + 16] = word[16 * tile : 16 * tile + 16]
+            for c in range(np.uint64(16)):
+                to[tile, np.uint64(16 * four) + c] = word[np.uint64(16 * tile) + c]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -214,8 +233,8 @@ def _join(sums, totals, value_size, row, first):
     """Columns `first` ... of the rows [R, D]: what one head brings. sums: int32, of weights and values."""
     for r in range(len(totals)):
         over = _ONE / _F(totals[r])
-        for c in range(len(value_size)):
-            row[r, first + c] = _F(sums[r, c]) * over * value_size[c]
+        for c in range(np.uint64(len(value_size))):
+            row[r, np.uint64(first) + c] = _F(sums[r, c]) * over * value_size[c]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

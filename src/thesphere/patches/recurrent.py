@@ -27,7 +27,8 @@ from thesphere.room import Room, Rooms
 from thesphere.runtime.relay import Relay
 from thesphere.runtime.threads import workers
 
-CHUNK = 1024  # bytes that a thread takes at a time; no result depends on it
+CHUNK = 1024  # bytes that a thread takes at a time, at most; no result depends on it
+SHARES = 4  # chunks for each thread, where so little is read
 VERSION = 1  # of the arithmetic; another one would make other entropies of the same weights
 SHA256 = {
     "small": "7137dc53ac11f25432b487f4cc98254824bfff4f1035c4206749e9eb73488b4a",
@@ -132,10 +133,11 @@ class RecurrentStream:
         everything else goes on beside it.
         """
         entropies, costs = np.empty(len(byte), np.float32), np.empty(len(byte), np.float32)
-        relay = Relay(1 + self._model.shape.blocks)
+        threads, relay = workers(), Relay(1 + self._model.shape.blocks)
+        size = min(CHUNK, max(PART, -(-len(byte) // (SHARES * threads))))
 
         def work(number: int) -> None:
-            piece = slice(number * CHUNK, (number + 1) * CHUNK)
+            piece = slice(number * size, (number + 1) * size)
             with self._model.rooms.one() as room:
                 chunk = _Chunk(self._model, byte[piece], room)
                 with relay.turn(0, number):
@@ -146,7 +148,7 @@ class RecurrentStream:
                         chunk.block(b, state)
                 chunk.leave(following[piece], entropies[piece], costs[piece])
 
-        relay.run(work, -(-len(byte) // CHUNK), workers())
+        relay.run(work, -(-len(byte) // size), threads)
         return entropies, costs
 
 
