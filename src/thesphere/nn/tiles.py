@@ -278,9 +278,10 @@ def _by_lanes(left, right, out):
     rows, columns = left.shape
     excess, whole = np.empty(rows, np.int32), columns // DEPTH * DEPTH
     for row in range(rows):
-        excess[row] = _excess(left, row)
-        for c in range(whole, columns):
-            excess[row] += np.int32(128) * np.int32(left[row, c])
+        rest = np.int32(0)
+        for c in range(np.uint64(whole), np.uint64(columns)):
+            rest += np.int32(left[row, c])
+        excess[row] = _excess(left, row) + np.int32(128) * rest
     together = rows // DOWN * DOWN
     pairs = len(right) // 2 * 2 if LANES == COLUMNS else 0  # of tiles; fewer lanes, half as many registers
     for tile in range(0, pairs, 2):
