@@ -151,7 +151,7 @@ def stopped(index: Index, parts: list[tuple[Queries, np.ndarray]]) -> float:
     for asked, table in parts:
         router = Order.of(index.router, asked, table)
         free = replace(index, router=router, reaches=unbounded, norms=unbounded)
-        traces.append(trace_of(free, asked, K))
+        traces.append(trace_of(free, asked.exact.astype(np.float32), K))
     calibration, judged = traces
     everyone, recall, points = np.arange(len(judged)), [0.0], [0.0]
     for rule in calibrate(calibration, K).rules:

@@ -122,12 +122,11 @@ def test_the_engine_stops_by_the_rule():
     vectors, queries = clustered(3, 4000, 16), clustered(4, 200, 16)
     roots = Roots.build(vectors, "cosine", config=SMALL)
     index: Index = roots._content.index
-    asked = Queries.of([Part(roots.codes, vectors)], queries, "cosine")
     rule = Stop(0.7, 7.0, 2, 2)
-    stopped = visit(index, asked, 10, stop=rule)
+    stopped = visit(index, queries, 10, stop=rule)
     marks = checkpoints(len(index))
     looks = rule.looks(len(marks))
-    watched = visit(index, asked, 10, watch=True).watched
+    watched = visit(index, queries, 10, watch=True).watched
     kth, next_, points = (np.stack(column, axis=1)[:, looks] for column in zip(*watched, strict=True))
     settled, before = np.zeros(len(queries), np.int64), np.full(len(queries), -np.inf)
     opened = np.full(len(queries), -1)
@@ -146,7 +145,7 @@ def test_cells_come_in_the_order_of_the_router(made):
     roots, _, queries = made
     index = roots._content.index
     asked = Queries.of([Part(roots.codes, roots.vectors)], queries, roots.metric)
-    seen = visit(index, asked, 3, watch=True)
+    seen = visit(index, queries, 3, watch=True)
     scores = index.router.scores(asked)
     wanted = np.lexsort((np.broadcast_to(np.arange(len(index)), scores.shape), -scores), axis=1)
     assert np.array_equal(seen.order, wanted)

@@ -99,7 +99,7 @@ def from_all_cells(
     cells, floors, points, rescored = content.large, None, 0, 0
     if content.metric == "cosine" and 0 < k <= KS[-1]:
         slots = LIVE if live is None else frozen(live[cells.rows])
-        probe = visit(content.index, content.asked(queries), k, stop=PROBE, live=slots, threads=threads)
+        probe = visit(content.index, queries, k, stop=PROBE, live=slots, threads=threads)
         floors, points, rescored = probe.scores[:, -1], int(probe.points.sum()), int(probe.rescored.sum())
     once = ~cells.copies if live is None else ~cells.copies & live[cells.rows]
     part = Part(cells.codes, content.vectors, live=once, rows=cells.rows)
@@ -151,8 +151,7 @@ def from_cells(
     cells, routing = content.large, content.large.route_bytes
     slots = LIVE if live is None else frozen(live[cells.rows])
     rows = None if budget is None else min((int(budget) - routing) // content.row_bytes, len(content.scanned))
-    asked = content.asked(queries)
-    seen = visit(content.index, asked, kept, stop=stop, budget=rows, live=slots, threads=threads)
+    seen = visit(content.index, queries, kept, stop=stop, budget=rows, live=slots, threads=threads)
     ids, scores = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
     gaps, verdicts = np.empty(len(queries)), np.empty(len(queries), dtype=np.int64)
     points, rescored = _tell(

@@ -322,11 +322,10 @@ class Roots:
             made, own = as_rows(queries, "queries", content.width), None
             if not len(made):
                 raise InputError("there are no queries to calibrate on; leave them out, or give a thousand")
-            made = made[:: -(-len(made) // MOST_ASKED)]
-        asked = content.asked(made)
+            made = np.ascontiguousarray(made[:: -(-len(made) // MOST_ASKED)])
         source = "points" if queries is None else "queries"
         self.calibrations = tuple(
-            calibrate(trace_of(content.index, asked, k, own, threads=threads), k, source=source)
+            calibrate(trace_of(content.index, made, k, own, threads=threads), k, source=source)
             for k in KS
             if k < len(content)
         )

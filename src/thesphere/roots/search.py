@@ -31,10 +31,12 @@ from thesphere.scan.grouped import (
     finish_pass,
     group,
     jobs_alone,
+    nobody,
     scan,
     within_pass,
 )
-from thesphere.scan.rows import frozen, residual
+from thesphere.scan.kernel import TERMS, encode_and_form
+from thesphere.scan.rows import frozen, refuse, residual
 
 BLOCK = 2048  # queries that are scanned together, at most
 FEW = 8  # up to so many queries are cheaper one by one
@@ -42,7 +44,6 @@ ROOM = 1 << 20  # candidates, or cells to choose from, that all queries of a blo
 PROBE = 16  # cells that an exact search opens first, for thresholds that spare it most of the others
 ENDLESS = np.iinfo(np.int64).max
 LIVE = frozen(np.zeros(0, dtype=np.bool_))  # stands for: every row counts
-NOTHING = np.zeros((0, 0), dtype=np.float32)  # stands for: no evidence from elsewhere
 SLACK = 1 + 1e-6  # norms are rounded up to float32, so that equal ones may stand in either order
 _LN2 = 0.6931471805599453
 
@@ -160,14 +161,13 @@ class Bounds(NamedTuple):
 
 def visit(
     index: Index,
-    asked: Queries,
+    queries: np.ndarray,
     k: int,
     *,
     stop: Stop = EVERYTHING,
     budget: int | None = None,
     live: np.ndarray = LIVE,
     own: np.ndarray | None = None,
-    extra: np.ndarray | None = None,
     threads: int = 1,
     watch: bool = False,
 ) -> Visited:
@@ -175,22 +175,24 @@ def visit(
 
     Args:
         index: the cells, one or more.
-        asked: Q queries.
+        queries: float32 [Q, D], as `as_rows` gives them.
         k: 1 or more.
         stop: when a query has enough; `EVERYTHING` leaves nothing out, so that the answer is exact.
         budget: rows per query at most; the last cell is read as far as it goes. None: no limit.
         live: bool [M] by slot, rows that may be found; empty for all.
         own: int64 [Q], a row that each query must not find, -1 for none.
-        extra: float32 [Q, K], added to the routing scores: evidence from elsewhere.
         threads: workers over blocks of queries; the answer does not depend on it.
         watch: open everything, and tell what was known at each checkpoint.
+
+    Raises InputError for NaN or infinity.
     """
-    count, cells = len(asked), len(index)
+    count, cells = len(queries), len(index)
     out = Visited.new(count, k)
     rows = ENDLESS if budget is None else budget
     if count <= FEW and not watch:
-        _alone(index, asked, stop, rows, live, own, extra, out)
+        _alone(index, queries, stop, rows, live, own, out)
         return out
+    asked = Queries.of_rows(queries, index.slots.metric)
     looks = checkpoints(cells) if watch else _looks(cells, stop)
     if watch:
         out.order = np.empty((count, cells), dtype=np.int32)
@@ -198,9 +200,9 @@ def visit(
 
     def work(first: int) -> list[tuple[np.ndarray, ...]]:
         some = slice(first, min(first + size, count))
-        mine, more = (None if each is None else each[some] for each in (own, extra))
+        mine = None if own is None else own[some]
         with index.rooms.one() as room:
-            block = _Block(index, asked.some(some.start, some.stop), k, rows, live, mine, more, room)
+            block = _Block(index, asked.some(some.start, some.stop), k, rows, live, mine, room)
             return block.run(looks, stop, watch, out, some)
 
     done = spread(work, range(0, count, size), threads)
@@ -219,33 +221,30 @@ def _looks(cells: int, stop: Stop) -> np.ndarray:
     return frozen(marks[stop.looks(len(marks))])
 
 
-def _alone(index: Index, asked: Queries, stop: Stop, budget: int, live, own, extra, out: Visited) -> None:
+def _alone(index: Index, queries: np.ndarray, stop: Stop, budget: int, live, own, out: Visited) -> None:
     """Few queries: each by itself, all in one call."""
-    codes = asked.codes
-    coded = codes.scales, codes.lengths, codes.residuals.view(np.uint16), codes.width
-    walk_alone(
-        _looks(len(index), stop), (stop.weight, stop.threshold), index.board, live, Asked.of(asked, own), coded,
-        NOTHING if extra is None else extra.astype(np.float32), asked.cosine, budget,
-        out.rows, out.scores, out.opened, out.points, out.rescored, out.ceiling, out.spent, out.spread,
+    own = nobody(len(queries)) if own is None else own
+    bad = walk_alone(
+        _looks(len(index), stop), (stop.weight, stop.threshold), index.board, live, frozen(queries), own,
+        index.slots.metric == "cosine", budget, out.rows, out.scores, out.opened, out.points, out.rescored,
+        out.ceiling, out.spent, out.spread,
     )  # fmt: skip
+    refuse(bad, "queries")
 
 
 class _Block:
     """One block of queries on its way through the cells."""
 
-    def __init__(
-        self, index: Index, asked: Queries, k: int, budget: int, live, own, extra, room: Room
-    ) -> None:
+    def __init__(self, index: Index, asked: Queries, k: int, budget: int, live, own, room: Room) -> None:
         count = len(asked)
         self.index, self.queries, self.live, self.room = index, asked, live, room
         self.asked, self.state = Asked.of(asked, own), State.new(count, k, room)
         scores = index.router.scores(asked, room("scores", (count, len(index)), np.float32))
-        promise = scores if extra is None else (scores + extra).astype(np.float32)
         counters = np.zeros((5, count), dtype=np.int64)
         self.way = Way(
-            keys=room("keys", promise.shape, np.uint64),
+            keys=room("keys", scores.shape, np.uint64),
             sorted=counters[0],
-            promise=promise,
+            promise=scores,
             left=np.full(count, budget, dtype=np.int64),
             points=counters[1],
             opened=counters[2],
@@ -510,17 +509,23 @@ def walk_block(
 
 @njit(cache=True, nogil=True)
 def walk_alone(
-    looks, rule, board, live, asked, coded, extra, cosine, budget,
+    looks, rule, board, live, queries, own, cosine, budget,
     rows, scores, opened, points, rescored, most, spent, spread,
 ):  # fmt: skip
     """Everything about each query by itself: the same cells, rows and order of rows as in a block.
 
-    coded: scales, lengths and residuals of the queries' codes, and their width; extra float32 [Q, K], or empty.
-    Fills the fields of `Visited`.
+    Fills the fields of `Visited`; returns the first of the queries that holds NaN or infinity, -1 if none does.
     """
     columns, starts, tops, vectors, norms, shortest, reaches, weights, steps, bias = board
-    scales, lengths, residuals, width = coded
-    count, k, cells = len(rows), rows.shape[1], len(bias)
+    count, width = queries.shape
+    codes, residuals = np.zeros((count, weights.shape[1]), np.int8), np.empty(count, np.uint16)
+    scales, lengths = np.empty(count, np.float32), np.empty(count, np.float32)
+    exact, long, terms = np.empty((count, width)), np.empty(count), np.empty((count, TERMS))
+    bad = encode_and_form(queries, codes, scales, residuals, lengths, cosine, exact, long, terms)
+    if bad >= 0:
+        return bad
+    asked = Asked(codes, terms, exact, long, own)
+    k, cells = rows.shape[1], len(bias)
     places = max(4 * k, LIST)
     state = State(
         np.full(count, -np.inf), np.empty((count, k)), np.empty((count, k), np.int64), np.zeros(count, np.int64),
@@ -529,11 +534,10 @@ def walk_alone(
     )  # fmt: skip
     found = np.empty((count, cells), np.float32)
     linear_pass(weights, steps, bias, asked.codes, scales, asked.norms, found)
-    promise = found + extra if len(extra) else found
     slack = np.empty(count)
     _slack(lengths, residuals, width, slack)
     way = Way(
-        np.empty((count, cells), np.uint64), np.zeros(count, np.int64), promise, np.full(count, budget), points,
+        np.empty((count, cells), np.uint64), np.zeros(count, np.int64), found, np.full(count, budget), points,
         opened, np.zeros(count, np.int64), np.zeros(count, np.int64), np.full(count, np.float32(-np.inf)), spread,
         np.empty(count, np.float32), np.zeros(cells // 8 + 1, np.uint64), np.empty(cells, np.uint64),
     )  # fmt: skip
@@ -556,6 +560,7 @@ def walk_alone(
     finish_pass(columns, asked, cosine, vectors, state, rows, scores)
     rescored[:] = state.rescored
     ceilings(way, bounds, cosine, most)
+    return bad
 
 
 @njit(cache=True, nogil=True)

@@ -5,22 +5,21 @@ import numpy as np
 from thesphere.roots.search import Index, visit
 from thesphere.roots.stop import Trace, checkpoints
 from thesphere.runtime import workers
-from thesphere.scan.block import Queries
 
 
 def trace_of(
-    index: Index, asked: Queries, k: int, own: np.ndarray | None = None, *, threads: int | None = None
+    index: Index, queries: np.ndarray, k: int, own: np.ndarray | None = None, *, threads: int | None = None
 ) -> Trace:
     """The trace of some queries for their first k rows: everything is opened, so that the truth is known.
 
     Args:
         index: the cells, of k rows or more.
-        asked: n queries.
+        queries: float32 [n, D], as `as_rows` gives them.
         k: 1 or more.
         own: int64 [n], a row that each query must not find, -1 for none.
         threads: workers; all cores unless given.
     """
-    seen = visit(index, asked, k, own=own, threads=workers() if threads is None else threads, watch=True)
+    seen = visit(index, queries, k, own=own, threads=workers() if threads is None else threads, watch=True)
     opened = checkpoints(len(index))
     kth, next_, points = (np.stack(column, axis=1) for column in zip(*seen.watched, strict=True))
     assert seen.order is not None

@@ -28,7 +28,7 @@ TOGETHER = 32  # of them at a time
 LEAST = 2.0**-110  # more than products with shares below the normal float32 may lose
 HALVINGS = 8  # of the range in which a query's first bar is sought
 RANKED = 128  # up to so many candidates are put in order by counting
-NONE = np.full(8, -1)  # rows that a few queries must not find, where there are none; only read
+NONE = np.full(8, -1)  # see `nobody`
 
 
 class Columns(NamedTuple):
@@ -120,6 +120,11 @@ class State(NamedTuple):
         )
 
 
+def nobody(count: int) -> np.ndarray:
+    """int64 [count], all -1, to be read only: a slice takes less time than an array."""
+    return NONE[:count] if count <= len(NONE) else np.full(count, -1)
+
+
 class Asked(NamedTuple):
     """Queries as the passes take them: codes int8 [B, W], terms float64 [B, 3], float64 [B, D], norms float64
     [B], and the row that each must not find, int64 [B], -1 for none."""
@@ -132,8 +137,7 @@ class Asked(NamedTuple):
 
     @classmethod
     def of(cls, queries: Queries, own: np.ndarray | None) -> "Asked":
-        if own is None:  # a slice takes less time than an array, which single queries notice
-            own = NONE[: len(queries)] if len(queries) <= len(NONE) else np.full(len(queries), -1)
+        own = nobody(len(queries)) if own is None else own
         return cls(queries.codes.codes, queries.terms, queries.exact, queries.norms, own)
 
 

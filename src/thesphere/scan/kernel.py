@@ -30,28 +30,21 @@ def forms_of(rows: np.ndarray, cosine: bool) -> tuple[Codes, np.ndarray, np.ndar
     (D + 8) 2^-50 |q| |x| for summing in float64; cosine adds 2^-21 |q| |x|, because lengths are float32. Raises
     InputError for NaN or infinity.
     """
-    rounding = (rows.shape[1] + 8) * 2.0**-50 + (2.0**-21 if cosine else 0.0)
     codes, residuals = empty_codes(*rows.shape)
     exact, norms = np.empty(rows.shape, PRECISE), np.empty(len(rows), PRECISE)
     terms = np.empty((len(rows), TERMS))
-    bad = _encode_and_form(
-        frozen(rows),
-        codes.codes,
-        codes.scales,
-        residuals,
-        codes.lengths,
-        cosine,
-        rounding,
-        exact,
-        norms,
-        terms,
+    bad = encode_and_form(
+        frozen(rows), codes.codes, codes.scales, residuals, codes.lengths, cosine, exact, norms, terms
     )
     refuse(bad, "queries")
     return codes, exact, norms, terms
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _encode_and_form(rows, codes, scales, residuals, lengths, cosine, rounding, exact, norms, terms):
+def encode_and_form(rows, codes, scales, residuals, lengths, cosine, exact, norms, terms):
+    """`forms_of` into given arrays, codes with zeros behind the rows' columns; the first row that holds NaN or
+    infinity, -1 if none does."""
+    rounding = (rows.shape[1] + 8) * 2.0**-50 + (2.0**-21 if cosine else 0.0)
     bad = encode_pass(rows, codes, scales, residuals, lengths, False)
     if bad < 0:
         _forms(rows, lengths, residuals, scales, cosine, rounding, exact, norms, terms)
