@@ -11,7 +11,7 @@ weights as whole 127ths of the largest.
 import numpy as np
 from numba import njit
 
-from thesphere.nn.integer import _INTEGER, _MASK, _exp, _quantise
+from thesphere.nn.integer import _INTEGER, _exp, _quantise, _quantise_part
 from thesphere.nn.tiles import COLUMNS, DEPTH, ROWS, multiply
 
 _F, _I = np.float32, np.int32
@@ -152,20 +152,6 @@ def _split(sums, sizes, scale, cone, cones, query, query_size, key, key_size):
         key_size[at] = _quantise_part(both, heads * width, width, packed, 0)
         for k in range(len(words)):
             to[at // 16, 16 * k + at % 16] = words[k]
-
-
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def _quantise_part(row, first, width, levels, at):
-    """`_quantise` of the columns from `first` on. Slices would count references, and signed indices may mean the
-    end of an array: either keeps so short a loop from being vectorised."""
-    top, bits, begin, to = _I(0), row.view(np.int32), np.uint64(first), np.uint64(at)
-    for c in range(np.uint64(width)):
-        top = max(top, _I(bits[begin + c] & _MASK))
-    largest = max(_I(top).view(np.float32), _TINY)
-    up = _LEVELS / largest
-    for c in range(np.uint64(width)):
-        levels[to, c] = np.int8(_F(row[begin + c] * up + _INTEGER).view(np.int32))
-    return largest / _LEVELS
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

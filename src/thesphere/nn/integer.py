@@ -67,14 +67,20 @@ def _exp(x):
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def _quantise(row, levels, at):
     """Writes the int8 levels of a float32 row into levels[at]; returns the size of one level."""
-    top = np.int32(0)
-    bits = row.view(np.int32)
-    for c in range(len(row)):  # |x| is ordered as its bits are; told to be 32 of them, or numba takes 64
-        top = max(top, np.int32(bits[c] & _MASK))
+    return _quantise_part(row, 0, len(row), levels, at)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _quantise_part(row, first, width, levels, at):
+    """`_quantise` of the columns from `first` on. Slices would count references, and signed indices may mean the
+    end of an array: either keeps a short loop from being vectorised."""
+    top, bits, begin, to = np.int32(0), row.view(np.int32), np.uint64(first), np.uint64(at)
+    for c in range(np.uint64(width)):  # |x| is ordered as its bits are; told to be 32, or numba takes 64
+        top = max(top, np.int32(bits[begin + c] & _MASK))
     largest = max(np.int32(top).view(np.float32), _TINY)
     up = _LEVELS / largest
-    for c in range(len(row)):
-        levels[at, c] = np.int8(_F(row[c] * up + _INTEGER).view(np.int32))
+    for c in range(np.uint64(width)):
+        levels[to, c] = np.int8(_F(row[begin + c] * up + _INTEGER).view(np.int32))
     return largest / _LEVELS
 
 

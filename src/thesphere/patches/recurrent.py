@@ -20,7 +20,6 @@ from safetensors.numpy import load
 from thesphere.errors import FormatError
 from thesphere.nn import integer
 from thesphere.nn.contexts import Reader, lookup_of
-from thesphere.nn.integer import PART
 from thesphere.nn.shape import INPUT, TABLES, checked_shape
 from thesphere.nn.weights import shipped_weights
 from thesphere.room import Room, Rooms
@@ -134,15 +133,14 @@ class RecurrentStream:
         """
         entropies, costs = np.empty(len(byte), np.float32), np.empty(len(byte), np.float32)
         threads, relay = workers(), Relay(1 + self._model.shape.blocks)
-        size = min(CHUNK, max(PART, -(-len(byte) // (SHARES * threads))))
+        size = min(CHUNK, max(integer.PART, -(-len(byte) // (SHARES * threads))))
 
         def work(number: int) -> None:
             piece = slice(number * size, (number + 1) * size)
             with self._model.rooms.one() as room:
-                chunk = _Chunk(self._model, byte[piece], room)
                 with relay.turn(0, number):
                     told = self._reader.read(byte[piece])
-                chunk.enter(told)
+                chunk = _Chunk(self._model, byte[piece], told, room)
                 for b, state in enumerate(self._states):
                     with relay.turn(1 + b, number):
                         chunk.block(b, state)
@@ -156,18 +154,22 @@ class _Chunk:
     """Some bytes on their way through a model: h [CHUNK, D], and what is still to be added to it, sums * sizes *
     scale."""
 
-    def __init__(self, model: RecurrentModel, byte: np.ndarray, room: Room) -> None:
-        width = model.shape.width
+    def __init__(
+        self,
+        model: RecurrentModel,
+        byte: np.ndarray,
+        told: tuple[np.ndarray, np.ndarray, np.ndarray],
+        room: Room,
+    ) -> None:
+        """Enters with what the contexts tell of each position."""
+        count, width = len(byte), model.shape.width
         self._model, self._byte, self._room = model, byte, room
         self._h, self._sums = room("h", (CHUNK, width), np.float32), room("sums", (CHUNK, width), np.int32)
-        self._sizes, self._scale = room("sizes", (CHUNK,), np.float32), np.empty(0)
-        self._levels = room("levels", (PART, width), np.int8)
-
-    def enter(self, told: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
-        """From what the contexts tell of each position."""
-        model, (right, scale) = self._model, self._model.matrices["input"]
-        rows, count = self._room("rows", (PART, INPUT), np.int8), len(self._byte)
-        integer.enter(self._byte, *told, model.tables, model.begins, right, rows, self._sums)
+        self._sizes = room("sizes", (CHUNK,), np.float32)
+        self._levels = room("levels", (integer.PART, width), np.int8)
+        right, scale = model.matrices["input"]
+        rows = room("rows", (integer.PART, INPUT), np.int8)
+        integer.enter(byte, *told, model.tables, model.begins, right, rows, self._sums)
         self._h[:count], self._sizes[:count] = 0, 1
         self._scale = scale / np.float32(127)  # the tables' step is 1/127
 
@@ -175,7 +177,7 @@ class _Chunk:
         """Through block b, whose state [D] goes on."""
         vectors, (into, into_scale) = self._model.vectors, self._model.matrices[f"{b}.in"]
         right, scale = self._model.matrices[f"{b}.out"]
-        wide = self._room("wide", (PART, len(into_scale)), np.int32)
+        wide = self._room("wide", (integer.PART, len(into_scale)), np.int32)
         integer.block(
             self._byte, self._h, self._sums, self._sizes, self._scale, vectors[f"{b}.norm"], into, into_scale,
             vectors[f"{b}.gate"], right, state, self._levels, wide,
@@ -185,7 +187,7 @@ class _Chunk:
     def leave(self, following: np.ndarray, entropies: np.ndarray, costs: np.ndarray) -> None:
         """What comes out is written."""
         vectors, (right, scale) = self._model.vectors, self._model.matrices["output"]
-        logits = self._room("logits", (PART, len(scale)), np.int32)
+        logits = self._room("logits", (integer.PART, len(scale)), np.int32)
         integer.leave(
             self._h, self._sums, self._sizes, self._scale, vectors["norm"], right, scale, vectors["bias"],
             following, self._levels, logits, entropies, costs,
