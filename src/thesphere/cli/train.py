@@ -94,9 +94,9 @@ def entropy(
     steps
         Train for so many steps instead.
     width
-        Of the network, a multiple of 16 up to 1024 (256).
+        Of the network, a multiple of 16 up to 1024 (128).
     blocks
-        Recurrences, one after the other (4).
+        Recurrences, one after the other (2).
     contexts
         Contexts that each table knows, at most.
     lanes

@@ -24,9 +24,9 @@ class Shape:
         rows: how many contexts each of the KNOWN tables holds.
     """
 
-    width: int = 256
-    blocks: int = 4
-    rows: tuple[int, ...] = (6144, 16384, 24576, 20480, 16384, 12288, 16384)
+    width: int = 128
+    blocks: int = 2
+    rows: tuple[int, ...] = (6144, 18432, 28672, 25600, 20480, 14336, 19456)
 
     @property
     def products(self) -> int:

@@ -1,6 +1,7 @@
 """Entropy models by name, by the path of their weights, and by the id that a collection kept."""
 
 import os
+import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
@@ -72,6 +73,12 @@ def open_entropy_model(name: str) -> EntropyModel:
 
     if published.is_published(name):
         return published.open_published(name)
+    if re.fullmatch(r"(light|small|large)-\d+-[0-9a-f]+(-jax)?", name):
+        raise InputError(
+            f"the entropy model {name} belongs to another version of thesphere (this one has"
+            f" {', '.join((light.id, *ids))}), whose entropies would differ: ingest into a new collection, or use"
+            " that version"
+        )
     near = get_close_matches(name, KNOWN, 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise InputError(
