@@ -35,8 +35,10 @@ from cases import Cached, Case, opened, stands_of, unit
 from judged import read
 
 from thesphere.encoders.joining import SPARE
-from thesphere.train import pairs
+from thesphere.train import extractors
 from thesphere.train.damage import Misreading, Typing
+from thesphere.train.functions import asked as as_asked
+from thesphere.train.functions import functions as functions_of
 
 SHARES = {"scifact": 4, "code": 4, "docs": 2, "translated": 1, "recalled": 2, "typing": 1, "scanner": 1}
 """How much each set counts."""
@@ -79,23 +81,23 @@ def of_functions(wheels: Path) -> dict[str, Collection]:
     """The sets "code" and "docs"."""
     functions: dict[str, dict[str, tuple[str, str]]] = {}
     for wheel, _, data in contents(wheels, ".py"):
-        for function in pairs.functions(data.decode("utf-8", "ignore")):
+        for function in functions_of(data.decode("utf-8", "ignore")):
             if 60 < len(function.bare) < 2600 and "\n" in function.bare and function.name[:2] != "__":
                 functions.setdefault(wheel, {})[function.bare] = function.summary, function.code
     code, bare, docs = [], [], []
     for found in functions.values():
         for text in sorted(found, key=order)[:MOST_OF_A_WHEEL]:
             summary, whole = found[text]
-            first = pairs.sentences(summary)[0] if summary and whole != text else ""
+            first = extractors.sentences(summary)[0] if summary and whole != text else ""
             if 15 < len(first) < 200 and first.count(" ") > 2:
-                code.append((pairs.asked(first, order(first)), text))
+                code.append((as_asked(first, order(first)), text))
             else:
                 bare.append(text)
         for text, (summary, whole) in found.items():
             said = re.search(r'"""(.+?)"""', whole, re.DOTALL)
             rest = said[1].strip().partition("\n\n")[2] if said and whole != text else ""
             if 15 < len(summary) < 200 and 120 < len(rest) < 2000 and rest.count(". ") > 1:
-                docs.append((summary, pairs.squeezed(rest)))
+                docs.append((summary, extractors.squeezed(rest)))
     return {"code": paired(code, bare), "docs": paired(docs, [])}
 
 
@@ -118,7 +120,7 @@ def of_catalogues(wheels: Path) -> dict[str, Collection]:
     """The sets "translated" and "recalled"."""
     found: dict[str, dict[str, str]] = {}
     for _, name, data in contents(wheels, ".mo"):
-        for english, foreign in pairs.catalogue(data):
+        for english, foreign in extractors.catalogue(data):
             if len(english) > LONG:
                 found.setdefault(english, {})[Path(name).parts[-3]] = foreign
     asked, foreign = [], dict[str, list[str]]()

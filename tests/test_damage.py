@@ -5,7 +5,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thesphere.errors import InputError
-from thesphere.train.damage import CAMERA, SCANNER, Misreading, Typing, damaged, identified, mixed
+from thesphere.train.damage import (
+    CAMERA,
+    SCANNER,
+    Misreading,
+    Typing,
+    confusions,
+    damaged,
+    identified,
+    mixed,
+)
 
 TEXT = "the quick brown fox jumps over the lazy dog and finds nothing to eat near the river " * 40
 
@@ -103,3 +112,23 @@ def test_rates_that_are_no_probability(rate):
 def test_unknown_table():
     with pytest.raises(InputError, match="scanner, camera"):
         Misreading(table="fax")
+    with pytest.raises(InputError, match="one or two characters; 'abc'"):
+        Misreading(table={"abc": "x"})
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 1 << 40))
+def test_tables_drawn_at_random_are_read_like_the_others(seed):
+    table = confusions(seed)
+    assert table == confusions(seed) != confusions(seed + 1)
+    assert 12 <= len(table) <= 39
+    for wrong, right in table.items():
+        assert Misreading(1.0, table, 0.0)(wrong, 0) == right
+    untouched = "".join(set("abcdefghijklmnopqrstuvwxyz0123") - set("".join(table)))
+    assert Misreading(1.0, table, 0.0)(untouched, 0) == untouched
+
+
+def test_training_sees_many_tables_and_not_one():
+    """No table that is written down takes an x for more than one sign."""
+    made = damaged(["x" * 12] * 1000, 1, (0.3, 0.3))
+    assert len({c for text in made for c in text if not c.isalnum() and c != " "}) > 8

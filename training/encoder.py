@@ -138,7 +138,6 @@ def train(shape: SphereShape, name: str, asked: argparse.Namespace) -> None:
     taught = np.full(len(begins) - 1, -1, np.int32)
     taught[arrays["parallel"][::-1, 0]] = arrays["parallel"][::-1, 1]
     taught[:english] = np.arange(english)
-    taught[texts:] = taught[of]
     judged = held_out(arrays, english, library.lengths[:texts], prepared.SEED)
     parts = PARTS | json.loads(asked.parts)
     a, b, kind, shares, related = kinds_of(arrays, english, library.lengths, texts, of, copies, parts)
@@ -151,9 +150,19 @@ def train(shape: SphereShape, name: str, asked: argparse.Namespace) -> None:
     a, b = a[kept], b[kept]
     await_(asked.teacher)
     teacher = np.load(asked.teacher, mmap_mode="r")
+    embed = encoder.make_embed(shape, settings, WINDOW)
+    if asked.own:
+        untaught = np.flatnonzero(taught[:texts] < 0)
+        own = encoder.own_vectors(embed, state.parameters, library, untaught)
+        taught[untaught] = len(teacher) + np.arange(len(untaught))
+        teacher = np.concatenate([teacher, own])
+        log(f"{len(own):,} texts without a teacher keep the vectors that they have")
+    taught[texts:] = taught[of]
     near, places = asked.teacher.with_suffix(".near.npy"), None
     if settings.near and near.exists():
-        places = np.where(taught[b] >= 0, np.load(near)[taught[b]], -1)
+        alike = np.load(near)
+        told = (taught[b] >= 0) & (taught[b] < len(alike))
+        places = np.where(told, alike[np.where(told, taught[b], 0)], -1)
     pairs = Pairs(a, b, kind[kept], shares, related, places)
     sampler = Sampler(pairs, library.lengths, settings)
     log(f"{len(a):,} pairs of {len(shares)} kinds; batches {sampler.chances}")
@@ -167,7 +176,6 @@ def train(shape: SphereShape, name: str, asked: argparse.Namespace) -> None:
     shelf = shelve(library, taught, teacher, room)
     steps = early.result()
     log("compiled")
-    embed = encoder.make_embed(shape, settings, WINDOW)
     curves = []
 
     def judge(parameters) -> dict[str, dict[str, float]]:
@@ -235,6 +243,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--seconds", type=float, default=0.0, help="of the whole command, instead of --steps")
     parser.add_argument("--start", type=Path, help="a file of weights to go on from")
+    parser.add_argument(
+        "--own", action="store_true", help="texts that no teacher knows are to keep the vectors of --start"
+    )
     parser.add_argument("--layers", help="of --start, such as 0,1,3,5; default: all")
     parser.add_argument(
         "--shared", action="store_true", help="wait for PAIRS/ready and TEACHER.npy, which others make"

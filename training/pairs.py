@@ -6,6 +6,7 @@
     python training/pairs.py code PACKAGES PAIRS --without OLD_PAIRS --judged JUDGED   # only Python functions
     python training/pairs.py prose PACKAGES PAIRS --judged JUDGED   # prose in other languages and questions
     python training/pairs.py asked PACKAGES PAIRS --judged JUDGED --code CODE_PAIRS   # questions of programmers
+    python training/pairs.py part PAIRS OUT --share 0.7   # what a hash leaves of a pack, pairs whole
     python training/pairs.py join OLD_PAIRS PAIRS OUT   # two packs as one, in seconds; OUT's texts not packed
 
 JUDGED is a folder of judged collections (*.jsonl with "text"): what shares twelve words in a row with them is
@@ -284,6 +285,20 @@ def asked(packages: Path, out: Path, judged: Path | None, few: int, code: Path |
     packed(made, out)
 
 
+def part(pairs: Path, out: Path, share: float) -> None:
+    """Packs the texts of `pairs` that a hash chooses, and the pairs whose two texts are there."""
+    whole = unpacked(pairs)
+    kept, place = P.Collection(sources=whole.sources), {}
+    for row in np.flatnonzero(kept_by_hash(whole, np.full(len(whole.texts), share))).tolist():
+        kept.group = whole.groups[row]
+        place[row] = kept.add(whole.texts[row].decode(), P.KINDS[whole.kinds[row]], whole.langs[row])
+    for tied, all_tied in ((whole.pairs, kept.pairs), (whole.parallel, kept.parallel)):
+        for (a, b), kind in tied.items():
+            if a in place and b in place:
+                all_tied[place[a], place[b]] = kind
+    packed(kept, out)
+
+
 def joined(first: Path, second: Path, out: Path) -> None:
     """Writes two packs as one."""
     facts = join(first, second, out)
@@ -304,6 +319,10 @@ def main() -> None:
     prosing = tasks.add_parser("prose", help="read prose in other languages, write the pairs")
     asking = tasks.add_parser("asked", help="read questions of programmers, write the pairs")
     asking.add_argument("--code", type=Path, help="a pack to whose functions more questions are made")
+    parting = tasks.add_parser("part", help="keep a share of a pack, chosen by hash")
+    parting.add_argument("pairs", type=Path)
+    parting.add_argument("out", type=Path)
+    parting.add_argument("--share", type=float, required=True, help="0 to 1")
     joining = tasks.add_parser("join", help="write two packs as one")
     for name in ("first", "second", "out"):
         joining.add_argument(name, type=Path)
@@ -331,6 +350,7 @@ def main() -> None:
             "code": code,
             "prose": prose,
             "asked": asked,
+            "part": part,
             "join": joined,
         }
         tasks_by_name[task](**given)

@@ -6,7 +6,7 @@ training and benchmarks damage alike. Texts come and go as str; offsets are char
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from thesphere.errors import InputError
@@ -34,6 +34,10 @@ CAMERA = {
     "己": "已", "未": "末", "土": "士", "人": "入", "大": "太", "干": "千",
 }  # fmt: skip
 """Confusions of photographed and low-resolution text; other pairs than SCANNER, so that one can be held back."""
+
+_READ = "abcdefghijklmnopqrstuvwxyz"
+_TAKEN_FOR = 5 * _READ + _READ.upper() + "0123456789" + "%&#@$~|!/()[]{}<>*+=^"
+_PUNCTUATION = ".,;:-'\"()/_"
 
 _IDENTIFIER = re.compile(r"\b[^\W\d_]{2,}(?: [^\W\d_]{2,}){1,3}\b")
 
@@ -83,23 +87,26 @@ class Misreading:
 
     Args:
         rate: from 0 to 1.
-        table: what is read for what; SCANNER or CAMERA.
+        table: what is read for what; "scanner", "camera", or one's own (`confusions`), keys of 1 or 2 characters.
         blanks: probability that a blank is lost, and half of it that a word is broken after a letter.
     """
 
     rate: float = 0.10
-    table: str = "scanner"
+    table: str | Mapping[str, str] = "scanner"
     blanks: float = 0.01
 
     def __post_init__(self):
         _check_rate(self.rate)
         _check_rate(self.blanks)
-        if self.table not in TABLES:
-            raise InputError(f"table must be one of {', '.join(TABLES)}; {self.table!r} was given")
+        if isinstance(self.table, str):
+            if self.table not in TABLES:
+                raise InputError(f"table must be one of {', '.join(TABLES)}; {self.table!r} was given")
+        elif wrong := [key for key in self.table if not 1 <= len(key) <= 2]:
+            raise InputError(f"keys of a table are one or two characters; {wrong[0]!r} was given")
 
     def __call__(self, text: str, seed: int) -> str:
         """`text` as a machine might read it off paper."""
-        rng, table = random.Random(seed), TABLES[self.table]
+        rng, table = random.Random(seed), TABLES[self.table] if isinstance(self.table, str) else self.table
         found, place = [], 0
         while place < len(text):
             size = 2 if text[place : place + 2] in table and len(text) > place + 1 else 1
@@ -124,6 +131,24 @@ class Misreading:
 
 
 TABLES = {"scanner": SCANNER, "camera": CAMERA}
+
+
+def confusions(seed: int) -> dict[str, str]:
+    """A table for `Misreading` as some reader of Latin letters might have one, drawn at random.
+
+    Of the letters 12 to 24 are taken for another letter, for a capital, a digit or a sign; 2 to 6 pairs of
+    letters for one, as many letters for a pair; and some punctuation for other punctuation. Who learns from many
+    such readers does not learn the habits of one.
+    """
+    rng, table = random.Random(seed), {}
+    for letter in rng.sample(_READ, rng.randint(12, 24)):
+        table[letter] = rng.choice(_TAKEN_FOR)
+    for _ in range(rng.randint(2, 6)):
+        table[rng.choice(_READ) + rng.choice(_READ)] = rng.choice(_TAKEN_FOR)
+        table[rng.choice(_READ)] = rng.choice(_READ) + rng.choice(_READ)
+    for sign in rng.sample(_PUNCTUATION, 3):
+        table[sign] = rng.choice(_PUNCTUATION)
+    return table
 
 
 def mixed(first: str, second: str, seed: int) -> str:
@@ -163,17 +188,19 @@ def identified(text: str, seed: int) -> str:
 def damaged(texts: Sequence[str], seed: int, rates: tuple[float, float] = (0.02, 0.15)) -> list[str]:
     """`texts`, each with one kind of damage and its own rate, drawn evenly from `rates`.
 
-    Half are typed wrongly, three in ten misread by the SCANNER table, one in ten written with an identifier, and
-    one in ten wholly in lower or upper case. The CAMERA table is left for judging.
+    Of ten texts three are typed wrongly, two misread by the SCANNER table, three by a table of their own, one is
+    written with an identifier, and one wholly in lower or upper case. The CAMERA table is left for judging.
     """
     found = []
     for row, text in enumerate(texts):
         rng = random.Random(f"{seed}:{row}")
         kind, rate, draw = rng.random(), rng.uniform(*rates), rng.randrange(1 << 30)
-        if kind < 0.5:
+        if kind < 0.3:
             text = Typing(rate)(text, draw)
-        elif kind < 0.8:
+        elif kind < 0.5:
             text = Misreading(rate)(text, draw)
+        elif kind < 0.8:
+            text = Misreading(rate, confusions(draw))(text, draw)
         elif kind < 0.9:
             text = identified(text, draw)
         else:

@@ -15,9 +15,10 @@ from thesphere.errors import InputError, MissingExtra
 from thesphere.nn import sphere
 from thesphere.nn.sphere_shape import SphereShape
 from thesphere.runtime import precision_of
+from thesphere.train.library import Library
 from thesphere.train.losses import losses
 from thesphere.train.sampler import RUN, Sampler, Settings
-from thesphere.train.shelf import PAIRS, Shelf, mesh, windows_of
+from thesphere.train.shelf import PAIRS, Shelf, mesh, shelve, windows_of
 
 try:
     import jax
@@ -166,6 +167,19 @@ def make_embed(shape: SphereShape, settings: Settings, places: int, batch: int =
         return np.concatenate(parts)[: len(texts)]
 
     return embed
+
+
+def own_vectors(embed, parameters, library: Library, texts: np.ndarray) -> np.ndarray:
+    """float16 [N, E], unit rows: where texts lie before any training; an empty text gets zeros.
+
+    Args:
+        embed: of `make_embed`.
+    """
+    nobody = np.full(len(library.begins) - 1, -1, np.int32)
+    width = parameters["raw"].shape[-1]
+    shelf = shelve(library, nobody, np.zeros((1, width), np.float16))
+    rows = embed(parameters, shelf, texts)
+    return (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)).astype(np.float16)
 
 
 def judge(
