@@ -69,6 +69,22 @@ def made(count=128):
     return library, shelve(library, taught, vectors.astype(np.float16)), pairs
 
 
+def test_own_vectors_are_what_the_encoder_says_of_a_text():
+    """Rows of length 1 along what the network embeds, in the order asked for; an empty text gets zeros."""
+    texts = [b"keys of brass", b"", b"a lock", b"the brass keys of a lock"]
+    data, begins = np.frombuffer(b"".join(texts), np.uint8), np.cumsum([0, *map(len, texts)])
+    library = read_library(data, begins, SHAPE.rows, SHAPE.shells)
+    parameters = encoder.begin(SHAPE, SETTINGS).parameters
+    embed = encoder.make_embed(SHAPE, SETTINGS, 8, batch=4)
+    vectors = np.zeros((1, 16), np.float16)
+    plain = embed(parameters, shelve(library, np.full(4, -1, np.int32), vectors), np.arange(4))
+    rows = encoder.own_vectors(embed, parameters, library, np.array([3, 1, 0]))
+    assert rows.dtype == np.float16 and rows.shape == (3, 16)
+    expected = plain[[3, 0]] / np.linalg.norm(plain[[3, 0]], axis=1, keepdims=True)
+    np.testing.assert_allclose(rows[[0, 2]], expected, atol=1e-3)
+    assert not rows[1].any()
+
+
 def test_contrast_is_the_mean_of_both_directions_over_related_pairs():
     za, zb = unit(9), unit(9)
     negative = rng.random((9, 9)) < 0.7

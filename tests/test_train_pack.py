@@ -95,3 +95,20 @@ def test_commands_fetch_every_repository_at_a_commit(monkeypatch: pytest.MonkeyP
     clones = [line for line in lines if "git clone" in line]
     commits = [line.rpartition(" checkout -q ")[2] for line in clones]
     assert len(clones) > 50 and all(len(commit) == 40 and int(commit, 16) for commit in commits)
+
+
+def test_a_part_of_a_pack_is_chosen_by_hash_with_whole_pairs(packages: Path, tmp_path: Path) -> None:
+    whole, some, none = (tmp_path / name for name in ("whole", "some", "none"))
+    run("pack", packages, whole, "--only", "commands_of_tldr")
+    command = [sys.executable, str(TRAINING / "pairs.py"), "part", str(whole)]
+    for out, share in ((some, "0.5"), (none, "1.0")):
+        subprocess.run([*command, str(out), "--share", share], check=True, capture_output=True)
+    assert read_pairs(none).facts["sha256"] == read_pairs(whole).facts["sha256"]
+    assert asked(read_pairs(none)) == asked(read_pairs(whole))
+    found = asked(read_pairs(some))
+    expected = {
+        want: code
+        for want, code in asked(read_pairs(whole)).items()
+        if zlib.crc32(code.encode()) / 2**32 < 0.5
+    }
+    assert found == expected and 5 < len(found) < 35
