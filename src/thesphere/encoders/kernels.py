@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from thesphere.nn.integer import _INTEGER, _exp, _quantise, _quantise_part
-from thesphere.nn.tiles import COLUMNS, DEPTH, ROWS, multiply
+from thesphere.nn.tiles import COLUMNS, DEPTH, ROWS, multiply, rounded_up
 
 _F, _I = np.float32, np.int32
 _ZERO, _ONE, _LEVELS, _TINY, _EPSILON = _F(0), _F(1), _F(127), _F(1e-12), _F(1e-6)
@@ -77,9 +77,9 @@ def attend(sums, sizes, scale, slope, begins, cones, tiles, levels, out_sizes):
     heads, longest = len(slope) // cones, 1
     for t in range(len(begins) - 1):
         longest = max(longest, begins[t + 1] - begins[t])
-    width, most = levels.shape[1] // len(slope), _up(longest, DEPTH)
+    width, most = levels.shape[1] // len(slope), rounded_up(longest, DEPTH)
     depth, rows = (DEPTH, ROWS) if tiles else (4, 8)  # of what `multiply` likes multiples best
-    deep, broad = _up(width, depth), _up(width, COLUMNS)
+    deep, broad = rounded_up(width, depth), rounded_up(width, COLUMNS)
     query, key, value = _room(heads * most * deep), _room(most * deep), _room(most * broad)
     product, weight = _room(4 * ROWS * most), _room(ROWS * most)
     brought = _room(4 * ROWS * broad).view(np.int32).reshape(ROWS, broad)
@@ -90,7 +90,7 @@ def attend(sums, sizes, scale, slope, begins, cones, tiles, levels, out_sizes):
     for t in range(len(begins) - 1):
         first, last = begins[t], begins[t + 1]
         n = last - first
-        across, down = _up(n, COLUMNS), _up(n, depth)
+        across, down = rounded_up(n, COLUMNS), rounded_up(n, depth)
         keys = key[: across * deep].reshape(across // 16, 16 * deep)
         values = value[: down * broad].reshape(broad // 16, 16 * down)
         products = product.view(np.int32)[: ROWS * across].reshape(ROWS, across)
@@ -107,7 +107,7 @@ def attend(sums, sizes, scale, slope, begins, cones, tiles, levels, out_sizes):
                     fall[j] = _F(abs(_I(j) - _I(n - 1))) * (slope[head] * _LOG2E * _STEPS)
                 for at in range(0, n, ROWS):
                     some = min(ROWS, n - at)
-                    many = _up(some, rows)
+                    many = rounded_up(some, rows)
                     multiply(queries[own, at : at + many], keys, products[:many], tiles)
                     size = query_size[own, at : at + some]
                     _weigh(products, size, key_size[:n], fall, at, bits, weights, totals)
@@ -115,11 +115,6 @@ def attend(sums, sizes, scale, slope, begins, cones, tiles, levels, out_sizes):
                     _join(brought, totals[:some], value_size, row[at : at + some], head * width)
         for at in range(n):
             out_sizes[first + at] = _quantise(row[at], levels, first + at)
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _up(count, unit):
-    return (count + unit - 1) // unit * unit
 
 
 @njit(cache=True, nogil=True)

@@ -17,7 +17,7 @@ from numba.extending import overload
 from thesphere.nn.contexts import KNOWN, SEEN, STATES
 from thesphere.nn.packed import Packed
 from thesphere.nn.shape import BYTE_WIDTH, KNOWN_WIDTH, SECOND_WIDTH, SEEN_WIDTH
-from thesphere.nn.tiles import DEPTH, LANES, ROWS, multiply, packed_columns, tiles_allowed
+from thesphere.nn.tiles import DEPTH, LANES, ROWS, multiply, packed_columns, rounded_up, tiles_allowed
 from thesphere.room import aligned
 
 _F = np.float32
@@ -217,7 +217,7 @@ def enter(byte, known, expected, second, tables, begins, right, rows, sums):
     for at in range(0, len(byte), len(rows)):
         end = min(at + len(rows), len(byte))
         gather(byte[at:end], known[at:end], expected[at:end], second[at:end], tables, begins, words)
-        whole = -(-(end - at) // ROWS) * ROWS
+        whole = rounded_up(end - at, ROWS)
         _product(rows[:whole], right, sums[at : at + whole])
 
 
@@ -231,7 +231,7 @@ def block(byte, h, sums, sizes, scale, gain, into, into_scale, gate, right, stat
     level_sizes = np.empty(len(levels), np.float32)
     for at in range(0, len(byte), len(levels)):
         end = min(at + len(levels), len(byte))
-        whole = -(-(end - at) // ROWS) * ROWS
+        whole = rounded_up(end - at, ROWS)
         add_normalise(h[at:end], sums[at:end], sizes[at:end], scale, gain, levels, level_sizes)
         _product(levels[:whole], into, wide[:whole])
         recur(byte[at:end], wide, level_sizes, into_scale, gate, state, levels, sizes[at:end])
@@ -244,7 +244,7 @@ def leave(h, sums, sizes, scale, gain, right, right_scale, bias, following, leve
     level_sizes = np.empty(len(levels), np.float32)
     for at in range(0, len(following), len(levels)):
         end = min(at + len(levels), len(following))
-        whole = -(-(end - at) // ROWS) * ROWS
+        whole = rounded_up(end - at, ROWS)
         add_normalise(h[at:end], sums[at:end], sizes[at:end], scale, gain, levels, level_sizes)
         _product(levels[:whole], right, logits[:whole])
         judge(

@@ -325,11 +325,17 @@ def _loop(left, right, out):
 _without = _by_lanes if LANES else _loop
 
 
+@njit(cache=True, nogil=True, inline="always")
+def rounded_up(count, unit):
+    """The multiple of `unit` that is not less than `count`."""
+    return (count + unit - 1) // unit * unit
+
+
 def packed_columns(rows: np.ndarray) -> np.ndarray:
     """int8 [N, K], K a multiple of 4, as the right side of `multiply`: of 16 rows the first four bytes, then
     the next four; zeros behind the last row."""
     count, width = rows.shape
-    filled = np.zeros((-(-count // COLUMNS) * COLUMNS, width), np.int8)
+    filled = np.zeros((rounded_up(count, COLUMNS), width), np.int8)
     filled[:count] = rows
     out = aligned((len(filled) // COLUMNS, COLUMNS * width), np.int8)
     out.reshape(-1, width // 4, COLUMNS, 4)[:] = filled.reshape(-1, COLUMNS, width // 4, 4).swapaxes(1, 2)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from thesphere.nn.tiles import COLUMNS, LANES, ROWS, multiply, tiles_allowed
+from thesphere.nn.tiles import COLUMNS, LANES, ROWS, multiply, rounded_up, tiles_allowed
 from thesphere.room import Room
 from thesphere.scan.block import Queries
 from thesphere.scan.dots import fetch, lowest, score
@@ -153,13 +153,7 @@ class Work(NamedTuple):
     def of(cls, width: int, rows: int, room: Room) -> "Work":
         """For cells of up to so many rows that are `width` wide."""
         packed = room("packed", (TOGETHER // COLUMNS, COLUMNS * width), np.int8)
-        return cls(packed, room("products", (padded(rows) * TOGETHER,), np.int32), tiles_allowed())
-
-
-@njit(cache=True, nogil=True)
-def padded(rows):
-    """The multiple of ROWS that is not less."""
-    return -(-rows // ROWS) * ROWS
+        return cls(packed, room("products", (rounded_up(rows, ROWS) * TOGETHER,), np.int32), tiles_allowed())
 
 
 class Jobs(NamedTuple):
@@ -468,7 +462,7 @@ def _bring(
     for j in range(job, len(cells)):
         cell = cells[j]
         top, first = tops[cell, 0], starts[cell]
-        whole = padded(most[j])  # reaches into the next cells, but must not beyond the last
+        whole = rounded_up(most[j], ROWS)  # reaches into the next cells, but must not beyond the last
         by_tiles = tiles and edges[j + 1] - edges[j] >= FEWEST and first + whole <= len(codes)
         made = begun = edges[j]
         _fill_shares(first, most[j], top, cosine, scales, residuals, lengths, live, bits, missed, shares)
