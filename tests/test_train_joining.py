@@ -65,3 +65,20 @@ def test_joined_packs_have_every_text_once(tmp_path):
     assert arrays["pair"].dtype == np.int32 and arrays["length"].dtype == np.uint16
     assert set(facts["sources"]) == {"all", "all (second)"}
     assert arrays["group"][4] > arrays["group"][[0, 1, 2, 3, 6, 7]].max()
+
+
+def test_what_was_joined_can_be_joined_again(tmp_path) -> None:
+    one = packed(tmp_path / "one", [("ask", "query", "en"), ("def f(): ...", "code", "en")],
+                 [("ask", "def f(): ...", "query-code")], [])  # fmt: skip
+    others = [
+        packed(tmp_path / text, [(text, "query", "en"), (f"def {text}(): ...", "code", "en")],
+               [(text, f"def {text}(): ...", "query-code")], [])
+        for text in ("two", "three")
+    ]  # fmt: skip
+    out = tmp_path / "out"
+    join(one, others[0], out)
+    facts = join(out, others[1], out)
+    back = pairs.read_pairs(out)
+    asked = [(back.text(a).decode(), back.text(b).decode()) for a, b in back.arrays["pair"].tolist()]
+    assert asked == [("ask", "def f(): ..."), ("two", "def two(): ..."), ("three", "def three(): ...")]
+    assert list(facts["sources"]) == ["all", "all (second)", "all (second) (second)"]

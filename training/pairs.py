@@ -7,7 +7,7 @@
     python training/pairs.py prose PACKAGES PAIRS --judged JUDGED   # prose in other languages and questions
     python training/pairs.py asked PACKAGES PAIRS --judged JUDGED --code CODE_PAIRS   # questions of programmers
     python training/pairs.py part PAIRS OUT --share 0.7   # what a hash leaves of a pack, pairs whole
-    python training/pairs.py join OLD_PAIRS PAIRS OUT   # two packs as one, in seconds; OUT's texts not packed
+    python training/pairs.py join PAIRS ... OUT         # packs as one, in seconds; OUT's texts not packed
 
 JUDGED is a folder of judged collections (*.jsonl with "text"): what shares twelve words in a row with them is
 left out. training/pair_sources.py has the sources with licences and shares and pair_stages.py their readers;
@@ -299,9 +299,11 @@ def part(pairs: Path, out: Path, share: float) -> None:
     packed(kept, out)
 
 
-def joined(first: Path, second: Path, out: Path) -> None:
-    """Writes two packs as one."""
+def joined(first: Path, second: Path, others: list[Path], out: Path) -> None:
+    """Writes packs as one."""
     facts = join(first, second, out)
+    for other in others:
+        facts = join(out, other, out)
     print(
         json.dumps({key: facts[key] for key in ("texts", "english", "bytes", "pairs", "parallel", "sha256")})
     )
@@ -323,9 +325,11 @@ def main() -> None:
     parting.add_argument("pairs", type=Path)
     parting.add_argument("out", type=Path)
     parting.add_argument("--share", type=float, required=True, help="0 to 1")
-    joining = tasks.add_parser("join", help="write two packs as one")
-    for name in ("first", "second", "out"):
-        joining.add_argument(name, type=Path)
+    joining = tasks.add_parser("join", help="write packs as one")
+    joining.add_argument("first", type=Path)
+    joining.add_argument("second", type=Path)
+    joining.add_argument("others", type=Path, nargs="*")
+    joining.add_argument("out", type=Path)
     for task in (packing, adding, coding, prosing, asking):
         task.add_argument("packages", type=Path)
         task.add_argument("out", type=Path)

@@ -80,5 +80,9 @@ def _ties(
 
 def _apart(both: tuple[Pairs, Pairs]) -> dict[str, Any]:
     """The second's sources, named apart where the first has one of that name."""
-    taken = both[0].facts["sources"]
-    return {name + " (second)" * (name in taken): said for name, said in both[1].facts["sources"].items()}
+    taken, apart = both[0].facts["sources"], {}
+    for name, said in both[1].facts["sources"].items():
+        while name in taken or name in apart:
+            name += " (second)"
+        apart[name] = said
+    return apart

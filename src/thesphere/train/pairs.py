@@ -149,17 +149,18 @@ class Pairs:
 
 
 def read_pairs(folder: str | Path) -> Pairs:
-    """Read what `Collection.pack` wrote.
+    """Read what `Collection.pack` wrote, or `joining.join`, which does not pack the texts.
 
     Raises:
         FormatError: the files do not belong together.
     """
     folder = Path(folder)
     facts = json.loads((folder / "pairs.json").read_text())
-    raw = lzma.decompress((folder / "texts.bin.xz").read_bytes())
+    packed = folder / "texts.bin.xz"
+    raw = lzma.decompress(packed.read_bytes()) if packed.exists() else (folder / "texts.bin").read_bytes()
     with np.load(folder / "pairs.npz", allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     if hashlib.sha256(raw).hexdigest() != facts["sha256"] or arrays["length"].sum(dtype=np.int64) != len(raw):
-        raise FormatError(f"texts.bin.xz in {folder} is not the one that pairs.json and pairs.npz describe")
+        raise FormatError(f"the texts in {folder} are not those that pairs.json and pairs.npz describe")
     starts = np.concatenate([[0], np.cumsum(arrays["length"], dtype=np.int64)[:-1]])
     return Pairs(raw, starts, arrays, facts)
