@@ -31,7 +31,7 @@ from thesphere.room import Room
 
 VERSION = 2  # of the arithmetic; another one would make other vectors of the same weights
 SHA256 = {
-    "sphere": "05fe16c8836efe89ac9466a5b9b98f1a6bd9d19955a2c8b9c92d0f62dffd4648",
+    "sphere": "be09093b733bdacbf840cd4c8b5e450cf1edb064b9adad223c27d6cc20ff0e55",
     "sphere-light": "ce169b1d2b49aa7387ee2c8cc942af490cd762157b43a1372acaf26e8df25434",
 }
 """Of the weights that come with the package, beside this file."""
